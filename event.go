@@ -1,0 +1,150 @@
+package gathering
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// EventType names what happened, as "noun.verb".
+type EventType string
+
+// The events of a run, in the stream that bears the run's ID.
+const (
+	EventRunQueued          EventType = "run.queued"     // data: RunQueuedData
+	EventRunStarted         EventType = "run.started"    // no data
+	EventRunWaiting         EventType = "run.waiting"    // data: RunWaitingData
+	EventRunResumed         EventType = "run.resumed"    // data: RunResumedData
+	EventRunCancelling      EventType = "run.cancelling" // data: RunCancellingData
+	EventRunCompleted       EventType = "run.completed"  // data: RunEndedData
+	EventRunFailed          EventType = "run.failed"     // data: RunEndedData
+	EventRunCancelled       EventType = "run.cancelled"  // data: RunEndedData
+	EventRunTimedOut        EventType = "run.timed_out"  // data: RunEndedData
+	EventRunBudgetExhausted EventType = "run.budget_exhausted"
+
+	EventNodeStarted   EventType = "node.started"   // data: NodeStartedData
+	EventNodeCompleted EventType = "node.completed" // data: NodeCompletedData
+	EventNodeFailed    EventType = "node.failed"    // data: NodeFailedData
+	EventNodeRetrying  EventType = "node.retrying"  // data: NodeRetryingData
+	EventNodeSkipped   EventType = "node.skipped"   // data: NodeSkippedData
+	EventNodeWaiting   EventType = "node.waiting"   // data: NodeWaitingData
+	EventNodeUnknown   EventType = "node.unknown"   // data: NodeFailedData
+	EventNodeAbandoned EventType = "node.abandoned" // no data
+	EventNodeCancelled EventType = "node.cancelled" // no data
+
+	EventStepModel EventType = "step.model" // data: Step
+	EventStepTool  EventType = "step.tool"  // data: Step
+)
+
+// The events of a pipeline, in the stream that bears the pipeline's ID.
+const (
+	EventPipelineCreated EventType = "pipeline.created" // data: PipelineChangedData
+	EventPipelineUpdated EventType = "pipeline.updated" // data: PipelineChangedData
+)
+
+// Event is one thing that happened in one stream: a run's, or that of another
+// stored object. Within a stream Seq counts from 1 without gaps.
+type Event struct {
+	// Pos is the event's place in the feed of everything, where it is known.
+	Pos    int64     `json:"pos,omitempty"`
+	Stream string    `json:"stream"`
+	Seq    int64     `json:"seq"`
+	Type   EventType `json:"type"`
+	At     time.Time `json:"at"`
+	// Node, Item and Attempt say which node it concerns, which item of a map
+	// (nil outside one) and which attempt, counted from 1.
+	Node    string          `json:"node,omitempty"`
+	Item    *int            `json:"item,omitempty"`
+	Attempt int             `json:"attempt,omitempty"`
+	Data    json.RawMessage `json:"data,omitempty"`
+}
+
+// RunQueuedData is what a run begins with.
+type RunQueuedData struct {
+	Pipeline PipelineID                 `json:"pipeline"`
+	Version  int                        `json:"version"`
+	Input    json.RawMessage            `json:"input,omitempty"`
+	Vars     map[string]json.RawMessage `json:"vars,omitempty"` // overrides of the pipeline's own
+	Trigger  Trigger                    `json:"trigger"`
+}
+
+// Trigger says what caused a run.
+type Trigger struct {
+	Kind string `json:"kind"` // "manual" or "parent"
+	// Run, Node and Attempt name the parent's node, where Kind is "parent".
+	Run     RunID  `json:"run,omitempty"`
+	Node    string `json:"node,omitempty"`
+	Attempt int    `json:"attempt,omitempty"`
+}
+
+// RunWaitingData says what a parked run waits for.
+type RunWaitingData struct {
+	Until *time.Time `json:"until,omitempty"` // the nearest time that moves it, if one does
+	Nodes []string   `json:"nodes"`
+}
+
+// RunResumedData says why a run goes on: it was due, had mail, or was taken
+// over from an owner that died, whose attempts under way are interrupted.
+type RunResumedData struct {
+	Instance    InstanceID `json:"instance"`
+	Crashed     bool       `json:"crashed,omitempty"`
+	Interrupted []string   `json:"interrupted,omitempty"`
+}
+
+// RunCancellingData says why a run is being stopped.
+type RunCancellingData struct {
+	Reason  string   `json:"reason"` // "cancelled", "timed_out" or "failed"
+	Failure *Failure `json:"failure,omitempty"`
+	By      string   `json:"by,omitempty"`
+}
+
+// RunEndedData is what a run ends with.
+type RunEndedData struct {
+	Output  json.RawMessage `json:"output,omitempty"`
+	Failure *Failure        `json:"failure,omitempty"`
+}
+
+// NodeStartedData is what an attempt begins with. Input is written by the
+// first attempt; later ones use the same.
+type NodeStartedData struct {
+	Input json.RawMessage `json:"input,omitempty"`
+}
+
+// NodeCompletedData is what a node leaves behind.
+type NodeCompletedData struct {
+	Output json.RawMessage `json:"output,omitempty"` // absent is null
+	Branch string          `json:"branch,omitempty"` // the branch a condition chose
+	Usage  *Usage          `json:"usage,omitempty"`
+}
+
+// NodeFailedData says how a node failed and what was done about it.
+type NodeFailedData struct {
+	State   NodeState `json:"state"` // failed or timed_out
+	Failure *Failure  `json:"failure"`
+	OnError OnError   `json:"on_error,omitempty"`
+	// Output is the fallback that stands in for the output, where OnError is
+	// continue.
+	Output json.RawMessage `json:"output,omitempty"`
+}
+
+// NodeRetryingData says why an attempt failed and when the next one is due.
+type NodeRetryingData struct {
+	Failure *Failure  `json:"failure"`
+	Due     time.Time `json:"due"`
+}
+
+// NodeSkippedData says why a node did not run.
+type NodeSkippedData struct {
+	Reason string `json:"reason"` // "no edge taken" or "run ended"
+}
+
+// NodeWaitingData says what a node waits for: a time or a child run.
+type NodeWaitingData struct {
+	Until *time.Time `json:"until,omitempty"`
+	Child RunID      `json:"child,omitempty"`
+}
+
+// PipelineChangedData says which version a pipeline has now.
+type PipelineChangedData struct {
+	Name    string `json:"name"`
+	Version int    `json:"version"`
+}

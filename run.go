@@ -1,0 +1,120 @@
+package gathering
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Run is one execution of a pipeline version: what it is searched and claimed
+// by. What happened in it is its log.
+type Run struct {
+	ID          RunID             `json:"id"`
+	Project     ProjectID         `json:"project"`
+	Pipeline    PipelineID        `json:"pipeline"`
+	Version     int               `json:"version"`
+	State       RunState          `json:"state"`
+	Owner       InstanceID        `json:"owner,omitempty"` // who works on it now
+	Epoch       int64             `json:"epoch"`           // raised by every claim; fences every append
+	Crashes     int               `json:"crashes,omitempty"`
+	Priority    int               `json:"priority,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Parent      RunID             `json:"parent,omitempty"`
+	Root        RunID             `json:"root"` // the run that started it all; its own ID at the top
+	Depth       int               `json:"depth,omitempty"`
+	CreatedAt   time.Time         `json:"created_at"`
+	FinishedAt  *time.Time        `json:"finished_at,omitempty"`
+	ReadyAt     *time.Time        `json:"ready_at,omitempty"` // when a parked run is due by itself
+	Deadline    *time.Time        `json:"deadline,omitempty"`
+	PipelineRef string            `json:"pipeline_name,omitempty"`
+}
+
+// MaxDepth bounds how deep runs may start runs.
+const MaxDepth = 16
+
+// RunFilter selects runs, newest first. The zero value selects the newest 50.
+type RunFilter struct {
+	Project ProjectID
+	Parent  RunID
+	Root    RunID
+	States  []RunState
+	Before  RunID // runs older than this one: the cursor of the next page
+	Limit   int   // 0 is 50, at most 500
+}
+
+// RunReport is a run as its log tells it: where it stands and what each node
+// did.
+type RunReport struct {
+	Run        RunID           `json:"run"`
+	Pipeline   string          `json:"pipeline"`
+	State      RunState        `json:"state"`
+	Output     json.RawMessage `json:"output"`
+	Error      *Failure        `json:"error"`
+	Nodes      []NodeReport    `json:"nodes"`
+	Usage      Usage           `json:"usage"`
+	StartedAt  *time.Time      `json:"started_at"`
+	FinishedAt *time.Time      `json:"finished_at"`
+}
+
+// NodeReport is what one node of a run did.
+type NodeReport struct {
+	ID         string          `json:"id"`
+	Kind       string          `json:"kind"`
+	State      NodeState       `json:"state"`
+	Attempts   int             `json:"attempts"`
+	Output     json.RawMessage `json:"output"`
+	Error      *Failure        `json:"error"`
+	Child      RunID           `json:"child,omitempty"`
+	Due        *time.Time      `json:"due,omitempty"`
+	StartedAt  *time.Time      `json:"started_at"`
+	FinishedAt *time.Time      `json:"finished_at"`
+}
+
+// Usage is what model calls consumed.
+type Usage struct {
+	ModelCalls   int   `json:"model_calls"`
+	ToolCalls    int   `json:"tool_calls"`
+	InputTokens  int64 `json:"input_tokens"`
+	OutputTokens int64 `json:"output_tokens"`
+}
+
+// Add adds what v consumed to u.
+func (u *Usage) Add(v Usage) {
+	u.ModelCalls += v.ModelCalls
+	u.ToolCalls += v.ToolCalls
+	u.InputTokens += v.InputTokens
+	u.OutputTokens += v.OutputTokens
+}
+
+// StepKind says what a step did.
+type StepKind string
+
+// The kinds of step.
+const (
+	StepModel StepKind = "model" // one turn of a model
+	StepTool  StepKind = "tool"  // one call of a tool
+)
+
+// Step is one recorded model turn or tool call of a node. Once it is in the
+// log it is never made again: after a crash the loop reads it instead.
+type Step struct {
+	// Key names the step within its node, the same on every replay: "turn/3",
+	// or "turn/3/call_1" for a tool call of that turn.
+	Key  string   `json:"key"`
+	Kind StepKind `json:"kind"`
+	Name string   `json:"name"` // the model or the tool
+	// Phase is StepIntent before a call that must not be made twice, StepDone
+	// when its result is known.
+	Phase string `json:"phase,omitempty"`
+	// Request is the SHA-256 of what was asked, in hex.
+	Request string          `json:"request,omitempty"`
+	Result  json.RawMessage `json:"result,omitempty"`
+	Failure *Failure        `json:"failure,omitempty"`
+	Usage   *Usage          `json:"usage,omitempty"`
+	Took    Duration        `json:"took,omitzero"`
+}
+
+// The phases of a step.
+const (
+	StepIntent = "intent" // about to be made; without a StepDone its outcome is unknown
+	StepDone   = ""       // made, with a result or a failure
+)
