@@ -60,10 +60,10 @@ func randomUUID(now time.Time) string {
 func uuid(now time.Time, tail [8]byte) string {
 	micros := now.UnixMicro()
 	var u [16]byte
-	binary.BigEndian.PutUint64(u[:8], uint64(micros/1000)<<16) //nolint:gosec // times before 1970 do not occur
-	fraction := uint16(micros%1000) << 2                       //nolint:gosec // below 1000
+	binary.BigEndian.PutUint64(u[:8], uint64(micros/1000)<<16)
+	fraction := uint16(micros%1000) << 2
 	u[6] = 0x70 | byte(fraction>>8)
-	u[7] = byte(fraction)
+	u[7] = byte(fraction & 0xff)
 	copy(u[8:], tail[:])
 	u[8] = u[8]&0x3f | 0x80
 	return strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(u[:]))

@@ -71,9 +71,9 @@ func (s *jsonScan) value(depth int) error {
 	s.space()
 	switch s.data[s.at] {
 	case '{':
-		return s.members(depth, '}', true)
+		return s.members(depth, '}')
 	case '[':
-		return s.members(depth, ']', false)
+		return s.members(depth, ']')
 	case '"':
 		_, err := s.text()
 		return err
@@ -88,7 +88,7 @@ func (s *jsonScan) value(depth int) error {
 }
 
 // members walks an object or an array from its opening to its closing brace.
-func (s *jsonScan) members(depth int, closing byte, keyed bool) error {
+func (s *jsonScan) members(depth int, closing byte) error {
 	s.at++
 	for i := 0; ; i++ {
 		s.space()
@@ -101,7 +101,7 @@ func (s *jsonScan) members(depth int, closing byte, keyed bool) error {
 			s.space()
 		}
 		segment := "[" + strconv.Itoa(i) + "]"
-		if keyed {
+		if closing == '}' {
 			key, err := s.text()
 			if err != nil {
 				return err
