@@ -1,0 +1,200 @@
+package llm
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"charm.land/fantasy"
+
+	"gathering"
+)
+
+// maxSaid bounds, in bytes, what a provider's own words may add to a message.
+const maxSaid = 300
+
+// Origin says where an error came from, for its message.
+type Origin struct {
+	Model       string // "provider/model"
+	KeyVariable string // the environment variable that holds the key; "" where there is none
+}
+
+// StatusError is a provider's answer with a status other than success. Message
+// is what the provider said about it; it holds no secret.
+type StatusError struct {
+	Status     int
+	RetryAfter time.Duration // 0: the provider did not say
+	Message    string
+}
+
+// Error is the status and what the provider said.
+func (e *StatusError) Error() string {
+	return strings.TrimSuffix(fmt.Sprintf("status %d: %s", e.Status, e.Message), ": ")
+}
+
+// DelayedError is an error after which the provider asked to be left alone for
+// a while.
+type DelayedError struct {
+	After time.Duration // above 0
+	err   error
+}
+
+// Error is the text of the error itself.
+func (e *DelayedError) Error() string { return e.err.Error() }
+
+// Unwrap returns the error itself, a *[gathering.Error].
+func (e *DelayedError) Unwrap() error { return e.err }
+
+// RetryAfter returns how long the provider asked to be left alone, or 0.
+func RetryAfter(err error) time.Duration {
+	if d, ok := errors.AsType[*DelayedError](err); ok {
+		return d.After
+	}
+	return 0
+}
+
+// ParseRetryAfter reads a Retry-After header: seconds, or a time, which is
+// taken relative to the answer's Date. It returns 0 where there is none.
+func ParseRetryAfter(h http.Header) time.Duration {
+	value := strings.TrimSpace(h.Get("Retry-After"))
+	if seconds, err := strconv.ParseFloat(value, 64); err == nil {
+		const day = 24 * 60 * 60
+		return time.Duration(max(0, min(seconds, day)) * float64(time.Second))
+	}
+	until, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	date, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	return max(0, until.Sub(date))
+}
+
+// Translate turns the error of a model call into a *[gathering.Error], inside
+// a [DelayedError] where the provider named a delay. The error of a context
+// that ended is kept, so that its kind is timeout or cancelled. What the
+// provider said appears shortened; the request never does.
+func Translate(err error, from Origin) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*gathering.Error](err); ok {
+		return err
+	}
+	if answer, ok := errors.AsType[*StatusError](err); ok {
+		return delayed(statusError(answer, from), answer.RetryAfter)
+	}
+	if answer, ok := errors.AsType[*fantasy.ProviderError](err); ok && answer.StatusCode != 0 {
+		return translateProviderError(answer, from)
+	}
+	var network net.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("call %s: %w", from.Model, context.Canceled)
+	case errors.As(err, &network) && network.Timeout(), errors.Is(err, context.DeadlineExceeded):
+		return fault(gathering.KindTimeout, from, "no answer came in the time allowed", err)
+	case errors.As(err, &network):
+		return fault(gathering.KindUnavailable, from, "the provider cannot be reached", err)
+	}
+	return fault(gathering.KindUnavailable, from, "the provider's answer cannot be used", err)
+}
+
+func translateProviderError(answer *fantasy.ProviderError, from Origin) error {
+	if answer.IsContextTooLarge() {
+		return fault(gathering.KindTooLarge, from, "the conversation is longer than the model can take", nil)
+	}
+	header := http.Header{}
+	for k, v := range answer.ResponseHeaders {
+		header.Set(k, v)
+	}
+	return Translate(&StatusError{answer.StatusCode, ParseRetryAfter(header), answer.Message}, from)
+}
+
+// statusError chooses the kind by the status: what may pass is unavailable,
+// exhausted or timeout; what will not pass by waiting is invalid.
+func statusError(answer *StatusError, from Origin) error {
+	said := Brief(answer.Message)
+	switch status := answer.Status; {
+	case status == http.StatusTooManyRequests:
+		return fault(gathering.KindExhausted, from, "the provider's limit is reached", answer)
+	case status == http.StatusPaymentRequired:
+		return fault(gathering.KindExhausted, from, "the provider wants to be paid first", answer)
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		// A refusal may quote parts of the key, so it is not repeated.
+		problem := "the provider refused the request as not permitted"
+		if from.KeyVariable != "" {
+			problem = "the provider refused the key; check " + from.KeyVariable
+		}
+		return fault(gathering.KindInvalid, from, problem, nil)
+	case status == http.StatusNotFound:
+		err := gathering.NewError(gathering.KindInvalid, "%s", sentence(from, "the provider does not have it", said))
+		return err.WithCode(gathering.CodeModelMissing)
+	case status == http.StatusRequestTimeout:
+		return fault(gathering.KindTimeout, from, "no answer came in the time allowed", answer)
+	case status == http.StatusRequestEntityTooLarge:
+		return fault(gathering.KindTooLarge, from, "the request is larger than the provider takes", nil)
+	case status == http.StatusConflict, status == http.StatusLocked, status == http.StatusTooEarly,
+		status >= http.StatusInternalServerError:
+		return fault(gathering.KindUnavailable, from, "the provider answered "+strconv.Itoa(status), answer)
+	case status >= http.StatusBadRequest:
+		return gathering.NewError(gathering.KindInvalid, "%s", sentence(from, "the provider refused the request", said))
+	}
+	return fault(gathering.KindUnavailable, from, "the provider answered "+strconv.Itoa(answer.Status), answer)
+}
+
+// fault makes an error whose cause is kept as short text only: the errors of
+// client libraries carry whole requests with their credentials.
+func fault(kind gathering.Kind, from Origin, problem string, cause error) error {
+	err := gathering.NewError(kind, "%s", sentence(from, problem, ""))
+	if cause == nil {
+		return err
+	}
+	return err.WithCause(errors.New(Brief(cause.Error())))
+}
+
+func sentence(from Origin, problem, said string) string {
+	text := cmp.Or(from.Model, "the model") + ": " + problem
+	if said != "" {
+		text += ": " + said
+	}
+	return text
+}
+
+func delayed(err error, after time.Duration) error {
+	if after <= 0 {
+		return err
+	}
+	return &DelayedError{After: after, err: err}
+}
+
+// Brief returns text on one line, without control characters, cut to a few
+// hundred bytes with a mark where it was longer.
+func Brief(text string) string {
+	var b strings.Builder
+	space := false
+	for _, r := range text {
+		if unicode.IsSpace(r) || unicode.IsControl(r) || r == utf8.RuneError {
+			space = b.Len() > 0
+			continue
+		}
+		if b.Len() >= maxSaid {
+			return b.String() + " …"
+		}
+		if space {
+			b.WriteByte(' ')
+			space = false
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
