@@ -1,0 +1,83 @@
+package floors_test
+
+// A floor is the height of a package: it imports only what stands below it.
+type floor struct {
+	height int
+	path   string // within the module; "" is the root
+	about  string // for docs/ARCHITECTURE.md
+	tests  bool   // made for tests: no production package imports it
+	// beside names packages of the same height that it may import.
+	beside []string
+	// only, where it is not nil, names the packages of this module that it may
+	// import, and no other.
+	only []string
+}
+
+// floors is every package of the module that holds production code or helps
+// tests. A new package is a new line.
+func floors() []floor {
+	return []floor{
+		{height: 12, path: "cmd/gathering", about: "the command line; alone touches the process: arguments, environment, streams, exit code"},
+		{height: 11, path: "internal/app", about: "puts the parts together; holds no logic"},
+		{height: 10, path: "internal/api", about: "what a client may ask, a file per resource"},
+		{height: 8, path: "internal/node", about: "makes each kind of node runnable; alone knows every kind"},
+		{height: 6, path: "internal/agent", about: "the durable loop of model turns and tool calls"},
+		{height: 6, path: "internal/pipeline", about: "stored pipelines, their versions, publishing"},
+		{height: 5, path: "internal/run", about: "stored runs: insert, claim, own, log, inbox, park, cancel, redrive, why"},
+		{height: 5, path: "internal/tool/builtin", about: "the tools that need no noun: files, git history, benchmark"},
+		{height: 4, path: "internal/llm/provider", about: "models behind an API, by provider and key"},
+		{height: 4, path: "internal/llm/offline", about: "the built-in extractive model that needs no key"},
+		{height: 4, path: "internal/llm/llmtest", about: "a scripted model", tests: true},
+		{height: 3, path: "internal/event", about: "the feed of everything that happened and the bell that wakes its readers"},
+		{height: 2, path: "internal/store", about: "open, transactions, dialect, migrations, group commit; knows no noun", only: []string{""}},
+		{height: 2, path: "internal/store/storetest", about: "a fresh database per test, SQLite and PostgreSQL", tests: true, beside: []string{"internal/store"}},
+		{height: 2, path: "internal/engine", about: "what happens next in a run, and the goroutine that owns it; knows no SQL, HTTP, clock or model", only: []string{"", "internal/expr", "internal/schema"}},
+		{height: 2, path: "internal/definition", about: "pipeline files: parsing, every check, canonical form", only: []string{"", "internal/expr", "internal/schema"}},
+		{height: 2, path: "internal/llm", about: "the names of models and who provides them"},
+		{height: 2, path: "internal/tool", about: "typed functions with a schema: registry and validation"},
+		{height: 1, path: "internal/expr", about: "CEL expressions and `${{ }}` templates", only: []string{""}},
+		{height: 1, path: "internal/schema", about: "JSON Schema: compiling and validating", only: []string{""}},
+		{height: 0, path: "", about: "the vocabulary: nouns, IDs, states, events, errors; standard library only", only: []string{}},
+	}
+}
+
+// A library is a module from elsewhere and who may import it.
+type library struct {
+	module string
+	about  string
+	users  []string // packages of this module; nil: tests and test packages alone
+}
+
+// libraries is every module that this one imports. Whoever is not named as a
+// user asks the package that is.
+func libraries() []library {
+	return []library{
+		{module: "cel.dev/cel-go", about: "expressions", users: []string{"internal/expr"}},
+		{module: "charm.land/catwalk", about: "facts about models", users: []string{"internal/llm/provider"}},
+		{module: "charm.land/fantasy", about: "one interface to model providers", users: []string{"internal/agent", "internal/llm", "internal/llm/llmtest", "internal/llm/offline", "internal/llm/provider"}},
+		{module: "github.com/alecthomas/kong", about: "command line", users: []string{"cmd/gathering"}},
+		{module: "github.com/google/go-cmp", about: "comparison"},
+		{module: "github.com/google/jsonschema-go", about: "JSON Schema from Go types", users: []string{"internal/tool"}},
+		{module: "github.com/jackc/pgx/v5", about: "PostgreSQL driver", users: []string{"internal/store", "internal/store/storetest"}},
+		{module: "github.com/klauspost/compress", about: "zstd", users: []string{"internal/store"}},
+		{module: "github.com/pressly/goose/v3", about: "migrations", users: []string{"internal/store"}},
+		{module: "github.com/rogpeppe/go-internal", about: "command-line scenarios"},
+		{module: "github.com/santhosh-tekuri/jsonschema/v6", about: "JSON Schema validation", users: []string{"internal/schema"}},
+		{module: "go.uber.org/goleak", about: "leaked goroutines"},
+		{module: "go.yaml.in/yaml/v4", about: "YAML", users: []string{"internal/definition"}},
+		{module: "modernc.org/sqlite", about: "SQLite without C", users: []string{"internal/store"}},
+	}
+}
+
+// never is what no production package imports, and why.
+func never() map[string]string {
+	return map[string]string{
+		"expvar":         "it serves on the default mux by being imported",
+		"net/http/pprof": "it serves on the default mux by being imported",
+		"testing":        "helpers for tests live in ...test packages",
+	}
+}
+
+// maxPackageLines bounds a package's production code, blank lines and comments
+// included.
+const maxPackageLines = 3000
