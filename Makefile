@@ -1,0 +1,90 @@
+# `make help` says what there is.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# Go and golangci-lint keep their caches under the home directory. Without one
+# they keep them here.
+ifeq ($(strip $(HOME)),)
+export GOPATH ?= $(CURDIR)/.cache/go
+export GOCACHE ?= $(CURDIR)/.cache/go-build
+export GOLANGCI_LINT_CACHE ?= $(CURDIR)/.cache/golangci-lint-cache
+endif
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# One built by another Go cannot read what this one compiles.
+GOLANGCI := .cache/golangci-lint-$(shell go env GOVERSION 2>/dev/null)
+
+TESTFLAGS    ?= -count=1
+TEST_TIMEOUT ?= 10m
+FUZZTIME     ?= 30s
+SOAK_MINUTES ?= 30
+BENCHFLAGS   ?=
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: build ## build, then run the demo pipeline over this directory
+	bin/gathering demo .
+
+.PHONY: build
+build: ## bin/gathering
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gathering ./cmd/gathering
+
+.PHONY: deps
+deps: ## see to git, a C compiler and PostgreSQL's programs; install what is missing
+	@scripts/deps.sh
+
+.PHONY: test
+test: deps ## every test, with the race detector, on SQLite and PostgreSQL
+	CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
+
+.PHONY: lint
+lint: $(GOLANGCI) ## linters, formatting, tidy go.mod, and the rules in internal/floors
+	$(GOLANGCI) run ./...
+	go mod tidy -diff
+	go test -count=1 ./internal/floors
+
+.PHONY: verify
+verify: ## modules are what go.sum says, documents agree with the code
+	go mod verify
+	go test -count=1 -run 'TestArchitecture|TestLinks' ./internal/floors
+
+.PHONY: ci
+ci: lint test verify ## what must hold before a change is merged
+
+.PHONY: fmt
+fmt: $(GOLANGCI) ## format the Go files
+	$(GOLANGCI) fmt ./...
+
+.PHONY: tables
+tables: ## write the tables in docs/ARCHITECTURE.md from those the tests hold
+	go test -count=1 -run TestArchitecture ./internal/floors -update
+
+.PHONY: bench
+bench: build ## runs per second through the whole product, beside the bare limit
+	rm -rf .cache/bench
+	bin/gathering --data .cache/bench bench runs $(BENCHFLAGS)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (30s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: soak
+soak: deps ## the tests in random order, over and over for SOAK_MINUTES (30), then fuzz
+	end=$$(($$(date +%s) + 60 * $(SOAK_MINUTES))); \
+	while [ "$$(date +%s)" -lt "$$end" ]; do \
+		CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) -shuffle=on -count=1 ./... || exit 1; \
+	done
+	scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: clean
+clean: ## remove what was built here, not the data
+	chmod -R u+w .cache 2>/dev/null || true
+	rm -rf bin .cache
+
+$(GOLANGCI): tools/go.mod tools/go.sum
+	cd tools && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -1,0 +1,144 @@
+#!/bin/sh
+# Sees to what the build and the tests need besides Go modules: go, git, a C
+# compiler (for go test -race) and the PostgreSQL server programs, from which
+# the tests start a server of their own.
+#
+#   scripts/deps.sh                 checks, installs what is missing, says what it found
+#   scripts/deps.sh install NAME…   installs distribution packages and nothing else (needs root)
+#
+# Nothing to do is the usual case and changes nothing. TEST_DATABASE_URL names
+# a PostgreSQL server to test on instead; then no server programs are needed.
+set -eu
+
+cd "$(dirname "$0")/.."
+self=scripts/deps.sh
+
+say() { printf 'deps: %s\n' "$*"; }
+fail() {
+	printf 'deps: %s\n' "$*" >&2
+	exit 1
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# postgres_bin prints the directory that holds initdb and postgres, the newest
+# one where there are several.
+postgres_bin() {
+	if have initdb && have postgres; then
+		dirname "$(readlink -f "$(command -v postgres)" 2>/dev/null || command -v postgres)"
+		return
+	fi
+	for dir in $(ls -d /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/libexec/postgresql* \
+		/opt/homebrew/opt/postgresql@*/bin /usr/local/opt/postgresql@*/bin /usr/local/pgsql/bin 2>/dev/null |
+		sort -rV); do
+		if [ -x "$dir/initdb" ] && [ -x "$dir/postgres" ]; then
+			echo "$dir"
+			return
+		fi
+	done
+	return 1
+}
+
+c_compiler() {
+	compiler=${CC:-$(go env CC)}
+	# A compiler without the C library's headers is there and of no use.
+	# shellcheck disable=SC2086 # CC may hold arguments
+	printf '#include <stdlib.h>\nint main(void) { return 0; }\n' |
+		$compiler -x c -o /dev/null - 2>/dev/null && echo "$compiler"
+}
+
+# missing prints the kinds of things that are not there.
+missing() {
+	have git || echo git
+	c_compiler >/dev/null || echo compiler
+	[ -n "${TEST_DATABASE_URL:-}" ] || postgres_bin >/dev/null || echo postgresql
+}
+
+# packages translates those kinds into the packages of package manager $1.
+packages() {
+	manager=$1
+	shift
+	for kind in "$@"; do
+		case $manager:$kind in
+		*:git) echo git ;;
+		apt-get:compiler) echo gcc libc6-dev ;;
+		apk:compiler) echo gcc musl-dev ;;
+		dnf:compiler | zypper:compiler) echo gcc glibc-devel ;;
+		*:compiler) echo gcc ;;
+		dnf:postgresql | zypper:postgresql) echo postgresql-server ;;
+		brew:postgresql) echo postgresql@17 ;;
+		*:postgresql) echo postgresql ;;
+		esac
+	done | tr '\n' ' '
+}
+
+# apt_install installs Debian packages. PostgreSQL's would create a database
+# cluster and start it; a setting that lives as long as the installation says
+# that none is wanted.
+apt_install() {
+	conf=/etc/postgresql-common/createcluster.d/50-no-main-cluster.conf
+	if [ ! -e "$conf" ]; then
+		mkdir -p "$(dirname "$conf")"
+		echo 'create_main_cluster = false' >"$conf"
+		trap 'rm -f "$conf"' EXIT
+		trap 'exit 1' HUP INT TERM
+	fi
+	apt-get update
+	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+}
+
+# get installs the kinds of things named, or says what to type and ends.
+get() {
+	if have apt-get; then
+		# shellcheck disable=SC2046 # one word per package
+		set -- $(packages apt-get "$@")
+		if [ "$(id -u)" -ne 0 ]; then
+			fail "missing: $*. Installing them needs root; type: sudo $PWD/$self install $*"
+		fi
+		say "installing with apt-get: $*"
+		(apt_install "$@") || fail "apt-get could not install: $*"
+		return
+	fi
+	for manager in dnf apk pacman zypper brew; do
+		have "$manager" || continue
+		names=$(packages "$manager" "$@")
+		case $manager in
+		apk) command="sudo apk add $names" ;;
+		pacman) command="sudo pacman -S --needed $names" ;;
+		brew)
+			command="brew install $names"
+			case " $* " in *" compiler "*) command="xcode-select --install" ;; esac
+			;;
+		*) command="sudo $manager install $names" ;;
+		esac
+		fail "missing: $*. Type: $command"
+	done
+	fail "missing: $*. Install them with this system's package manager"
+}
+
+if [ "${1:-}" = install ]; then
+	shift
+	[ $# -gt 0 ] || fail "install what?"
+	have apt-get || fail "install works with apt-get only"
+	[ "$(id -u)" -eq 0 ] || fail "installing needs root; type: sudo $PWD/$self install $*"
+	apt_install "$@"
+	exit
+fi
+
+have go || fail "go is missing. Install Go $(sed -n 's/^go //p' go.mod) or later: https://go.dev/doc/install"
+go list -m >/dev/null || fail "this Go cannot build the module. Install Go $(sed -n 's/^go //p' go.mod) or later: https://go.dev/doc/install"
+
+absent=$(missing)
+if [ -n "$absent" ]; then
+	# shellcheck disable=SC2086 # one word per kind
+	get $absent
+	still=$(missing)
+	[ -z "$still" ] || fail "installed, and still not found: $still"
+fi
+
+say "$(go env GOVERSION), $(git --version | sed 's/^git version /git /'), C compiler $(c_compiler)"
+if [ -n "${TEST_DATABASE_URL:-}" ]; then
+	say "PostgreSQL: the server that TEST_DATABASE_URL names"
+else
+	bin=$(postgres_bin)
+	say "$("$bin/postgres" --version | sed 's/^postgres (PostgreSQL) /PostgreSQL /') in $bin"
+fi
