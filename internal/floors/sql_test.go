@@ -8,7 +8,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,9 +17,10 @@ import (
 const storePath = module + "/internal/store"
 
 // TestSQL holds that the text of every statement is fixed when the program is
-// built: what is passed as a string parameter named query or sql to a function
-// of the store, or of a package that uses it, is made of constants, of texts
-// of the dialect and of such parameters alone. Values are bound, never pasted.
+// built. In the store and in packages that use it, what goes into a string
+// parameter or field named query, sql, statement or clause is made of constants, of what
+// dialect.go returns and of such parameters and fields alone. Values are
+// bound, never pasted.
 func TestSQL(t *testing.T) {
 	t.Parallel()
 	table := byPath()
@@ -43,7 +43,7 @@ func TestSQL(t *testing.T) {
 		}
 	}
 	if statements == 0 {
-		t.Error("no SQL statement found: does the store still call its parameters query or sql?")
+		t.Error("no SQL statement found: does the store still call its parameters query?")
 	}
 }
 
@@ -53,12 +53,16 @@ func TestSQLFaults(t *testing.T) {
 	const store = `package store
 type Tx struct{}
 func (*Tx) Exec(query string, args ...any) {}
+func Name() string { return "" }
+type Statement struct{ query string }`
+	const dialect = `package store
 type Dialect int
 func (Dialect) ForUpdate() string { return "" }
-func Name() string { return "" }`
+func (Dialect) Locking(clause string) string { return "" }`
 	const head = `package noun
 import ("fmt"; "gathering/internal/store")
 const table = "runs"
+type statement struct{ query string }
 func one[T any](tx *store.Tx, query string) { tx.Exec(query + " LIMIT 1") }
 func f(tx *store.Tx, d store.Dialect, name string) { `
 	tests := []struct {
@@ -77,7 +81,12 @@ func f(tx *store.Tx, d store.Dialect, name string) { `
 		{"grown by a value", `q := "a"; q += name; tx.Exec(q)`, []string{"name"}},
 		{"through a function", `one[int](tx, "a" + name)`, []string{"name"}},
 		{"in a closure", `func() { tx.Exec(name) }()`, []string{"name"}},
+		{"clause", `tx.Exec("SELECT id FROM runs" + d.Locking("FOR " + name))`, []string{"name"}},
 		{"field", `s := struct{ q string }{name}; tx.Exec(s.q)`, []string{"s.q"}},
+		{"field of a statement", `s := statement{query: "a"}; tx.Exec(s.query)`, nil},
+		{"pasted into a statement", `s := statement{query: "a" + name}; tx.Exec(s.query)`, []string{"name"}},
+		{"by its place", `s := statement{name}; tx.Exec(s.query)`, []string{"name"}},
+		{"set later", `var s statement; s.query = name; tx.Exec(s.query)`, []string{"name"}},
 		{"never assigned", `var q string; tx.Exec(q)`, []string{"q"}},
 	}
 	for _, test := range tests {
@@ -85,6 +94,7 @@ func f(tx *store.Tx, d store.Dialect, name string) { `
 			t.Parallel()
 			check := newChecker()
 			check.parse(t, storePath, "store.go", store)
+			check.parse(t, storePath, "dialect.go", dialect)
 			check.parse(t, module+"/noun", "noun.go", head+test.body+" }")
 			_, faults := check.sql(module + "/noun")
 			var got []string
@@ -159,7 +169,7 @@ func (c *checker) sql(importPath string) (statements int, faults []ast.Expr) {
 		return 0, nil
 	}
 	for _, file := range c.files[importPath] {
-		s := sqlScan{info: c.info}
+		s := sqlScan{info: c.info, fset: c.fset}
 		ast.Inspect(file, s.visit)
 		statements += s.statements
 		faults = append(faults, s.faults...)
@@ -170,6 +180,7 @@ func (c *checker) sql(importPath string) (statements int, faults []ast.Expr) {
 // sqlScan collects the expressions of one file that must not be in SQL.
 type sqlScan struct {
 	info       *types.Info
+	fset       *token.FileSet
 	function   *ast.FuncDecl // the one being visited
 	statements int
 	faults     []ast.Expr
@@ -180,19 +191,52 @@ func (s *sqlScan) visit(n ast.Node) bool {
 	case *ast.FuncDecl:
 		s.function = n
 	case *ast.CallExpr:
-		callee := s.callee(n)
-		if callee == nil {
-			return true
+		if f := s.callee(n); f != nil {
+			parameters := f.Signature().Params()
+			for i := range min(parameters.Len(), len(n.Args)) {
+				s.statement(parameters.At(i), n.Args[i])
+			}
 		}
-		parameters := callee.Signature().Params()
-		for i := range min(parameters.Len(), len(n.Args)) {
-			if isSQL(parameters.At(i)) {
-				s.statements++
-				s.check(n.Args[i], nil)
+	case *ast.CompositeLit:
+		s.fields(n)
+	case *ast.AssignStmt:
+		for i, left := range n.Lhs {
+			field, ok := left.(*ast.SelectorExpr)
+			if ok && len(n.Lhs) == len(n.Rhs) {
+				s.statement(s.info.Uses[field.Sel], n.Rhs[i])
 			}
 		}
 	}
 	return true
+}
+
+// fields looks at what a literal puts into the fields of a struct.
+func (s *sqlScan) fields(literal *ast.CompositeLit) {
+	kind := s.info.Types[literal].Type
+	if kind == nil {
+		return
+	}
+	structure, ok := kind.Underlying().(*types.Struct)
+	if !ok {
+		return
+	}
+	for i, element := range literal.Elts {
+		if pair, ok := element.(*ast.KeyValueExpr); ok {
+			if key, ok := pair.Key.(*ast.Ident); ok {
+				s.statement(s.info.Uses[key], pair.Value)
+			}
+		} else if i < structure.NumFields() {
+			s.statement(structure.Field(i), element)
+		}
+	}
+}
+
+// statement checks e where it becomes SQL by being put into place.
+func (s *sqlScan) statement(place types.Object, e ast.Expr) {
+	if isSQL(place) {
+		s.statements++
+		s.check(e, nil)
+	}
 }
 
 // callee finds the function or method of this module that call calls, or nil.
@@ -220,9 +264,14 @@ func (s *sqlScan) callee(call *ast.CallExpr) *types.Func {
 	return f
 }
 
-func isSQL(v *types.Var) bool {
+// isSQL reports whether place is a parameter or field that holds SQL.
+func isSQL(place types.Object) bool {
+	v, ok := place.(*types.Var)
+	if !ok || v.Kind() != types.ParamVar && v.Kind() != types.FieldVar {
+		return false
+	}
 	basic, ok := v.Type().(*types.Basic)
-	return ok && basic.Kind() == types.String && (v.Name() == "query" || v.Name() == "sql")
+	return ok && basic.Kind() == types.String && slices.Contains([]string{"query", "sql", "statement", "clause"}, v.Name())
 }
 
 // check adds the parts of e that are not fixed. seen holds the variables on
@@ -238,15 +287,19 @@ func (s *sqlScan) check(e ast.Expr, seen []types.Object) {
 		s.check(e.Y, seen)
 		return
 	case *ast.CallExpr:
-		if f := s.callee(e); f != nil && ofDialect(f) {
+		if f := s.callee(e); f != nil && s.ofDialect(f) {
+			return
+		}
+	case *ast.SelectorExpr:
+		if isSQL(s.info.Uses[e.Sel]) {
 			return
 		}
 	case *ast.Ident:
 		object := s.info.Uses[e]
-		v, ok := object.(*types.Var)
-		if ok && v.Kind() == types.ParamVar && isSQL(v) || slices.Contains(seen, object) {
+		if isSQL(object) || slices.Contains(seen, object) {
 			return
 		}
+		v, ok := object.(*types.Var)
 		if ok && v.Kind() == types.LocalVar && s.assigned(v, append(seen, object)) {
 			return
 		}
@@ -254,14 +307,9 @@ func (s *sqlScan) check(e ast.Expr, seen []types.Object) {
 	s.faults = append(s.faults, e)
 }
 
-// ofDialect reports whether f is a method of the store's dialect, whose texts
-// are fixed too.
-func ofDialect(f *types.Func) bool {
-	if f.Pkg().Path() != storePath || f.Signature().Recv() == nil {
-		return false
-	}
-	receiver := f.Signature().Recv().Type()
-	return strings.HasSuffix(receiver.String(), ".Dialect")
+// ofDialect reports whether f is declared in the store's dialect.go.
+func (s *sqlScan) ofDialect(f *types.Func) bool {
+	return f.Pkg().Path() == storePath && filepath.Base(s.fset.Position(f.Pos()).Filename) == "dialect.go"
 }
 
 // assigned checks everything that the function assigns to v and reports
