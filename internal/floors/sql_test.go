@@ -18,9 +18,9 @@ const storePath = module + "/internal/store"
 
 // TestSQL holds that the text of every statement is fixed when the program is
 // built. In the store and in packages that use it, what goes into a string
-// parameter or field named query, sql, statement or clause is made of constants, of what
-// dialect.go returns and of such parameters and fields alone. Values are
-// bound, never pasted.
+// parameter or field named query, sql, statement or clause is made of
+// constants, of what dialect.go returns and of such parameters and fields
+// alone. Values are bound, never pasted.
 func TestSQL(t *testing.T) {
 	t.Parallel()
 	table := byPath()
