@@ -1,0 +1,257 @@
+package expr
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/ext"
+)
+
+// Limits of one expression.
+const (
+	// MaxSource is the length of an expression in bytes.
+	MaxSource = 4 << 10
+	// MaxNesting is how deep an expression's parts may stand in one another.
+	MaxNesting = 64
+	// MaxCost is how much work one evaluation may do, in the interpreter's
+	// units: about one per operation and one per ten bytes of text handled.
+	MaxCost = 2_000_000
+	// MaxRange is the length of the longest list that lists.range makes.
+	MaxRange = 100_000
+	// maxPattern is the size of the program of a regular expression.
+	maxPattern = 10_000
+	// maxNodes is the number of an expression's parts, macros expanded.
+	maxNodes = 10_000
+)
+
+// Env says what the expressions of one place may refer to. Its zero value
+// allows input, vars (none declared), nodes (none upstream), run and trigger.
+// It may be used by many goroutines, and not changed after its first use.
+type Env struct {
+	// Nodes are the IDs of the upstream nodes.
+	Nodes []string
+	// InputSchema gives the types of input's fields, where it says them; nil
+	// leaves them to be checked when the expression runs.
+	InputSchema json.RawMessage
+	// Vars are the declared variables.
+	Vars map[string]json.RawMessage
+	// Item, Error and Secrets say whether item and index, error, and secrets
+	// are in scope.
+	Item, Error, Secrets bool
+
+	once  sync.Once
+	place *place
+	err   error
+}
+
+// Type is what an expression's result must be. Where that cannot be told
+// before it runs, it is checked then.
+type Type int
+
+// The types of a result.
+const (
+	Any       Type = iota
+	Bool           // true or false
+	String         // a string
+	Int            // a whole number
+	Number         // any number
+	List           // a list
+	Object         // an object
+	Timestamp      // a point in time, or its RFC 3339 text
+	Duration       // a span of time, or its text, such as "90s"
+)
+
+// Fault is what is wrong with an expression, and what would be right.
+type Fault struct { //nolint:errname // a fault is also listed, not only returned
+	// Path is the place within the value that holds the expression, as in
+	// "body.text[2]"; "" at its top.
+	Path string
+	// Message is for whoever wrote the expression.
+	Message string
+}
+
+// Error is the message, after the path where there is one.
+func (f *Fault) Error() string {
+	if f.Path == "" {
+		return f.Message
+	}
+	return f.Path + ": " + f.Message
+}
+
+// place is an Env made ready for compiling.
+type place struct {
+	env       *Env
+	cel       *cel.Env
+	variables map[string]variable
+	numbers   map[string]bool // the variables that hold a number of either kind
+}
+
+// variable is a name that expressions may use and what it stands for.
+type variable struct {
+	reference reference
+	kind      *cel.Type
+}
+
+func (e *Env) ready() (*place, error) {
+	e.once.Do(func() { e.place, e.err = newPlace(e) })
+	return e.place, e.err
+}
+
+func newPlace(e *Env) (*place, error) {
+	p := &place{env: e, variables: map[string]variable{}, numbers: map[string]bool{}}
+	p.declare("input", reference{root: rootInput}, types.DynType)
+	p.declare("trigger", reference{root: rootTrigger}, types.DynType)
+	p.declare("vars", reference{root: rootVars}, cel.MapType(cel.StringType, cel.DynType))
+	p.declare("run", reference{root: rootRun}, cel.MapType(cel.StringType, cel.DynType))
+	p.declare("run.id", reference{root: rootRun, path: keys("id")}, cel.StringType)
+	p.declare("run.started_at", reference{root: rootRun, path: keys("started_at")}, cel.TimestampType)
+	p.declare("run.project", reference{root: rootRun, path: keys("project")}, cel.StringType)
+	for _, id := range e.Nodes {
+		p.declare("nodes."+id+".output", reference{root: rootOutput, node: id}, cel.DynType)
+		p.declare("nodes."+id+".state", reference{root: rootState, node: id}, cel.StringType)
+		p.declare("nodes."+id+".finished_at", reference{root: rootFinished, node: id}, cel.TimestampType)
+	}
+	if e.Item {
+		p.declare("item", reference{root: rootItem}, cel.DynType)
+		p.declare("index", reference{root: rootIndex}, cel.IntType)
+	}
+	if e.Error {
+		p.declare("error", reference{root: rootError}, cel.DynType)
+		for _, field := range []string{"kind", "code", "message"} {
+			p.declare("error."+field, reference{root: rootError, path: keys(field)}, cel.StringType)
+		}
+	}
+	if e.Secrets {
+		p.declare("secrets", reference{root: rootSecrets}, cel.MapType(cel.StringType, cel.StringType))
+	}
+	p.declareInput(e.InputSchema)
+
+	base, err := language()
+	if err != nil {
+		return nil, err
+	}
+	options := make([]cel.EnvOption, 0, len(p.variables))
+	for name, v := range p.variables {
+		options = append(options, cel.Variable(name, v.kind))
+	}
+	if p.cel, err = base.Extend(options...); err != nil {
+		return nil, fmt.Errorf("declare the names in scope: %w", err)
+	}
+	return p, nil
+}
+
+func (p *place) declare(name string, r reference, kind *cel.Type) {
+	p.variables[name] = variable{reference: r, kind: kind}
+}
+
+// keys returns a path of keys.
+func keys(names ...string) []segment {
+	path := make([]segment, len(names))
+	for i, name := range names {
+		path[i] = segment{key: name, keyed: true}
+	}
+	return path
+}
+
+// inputSchema is the part of a JSON Schema that types can be read from.
+type inputSchema struct {
+	Type       json.RawMessage            `json:"type"`
+	Properties map[string]json.RawMessage `json:"properties"`
+}
+
+// declareInput declares the fields of input whose type the schema says.
+func (p *place) declareInput(schema json.RawMessage) {
+	p.declareFields("input", nil, schema, 0)
+}
+
+func (p *place) declareFields(name string, path []segment, schema json.RawMessage, depth int) {
+	var s inputSchema
+	if len(schema) == 0 || depth > maxTypedDepth || json.Unmarshal(schema, &s) != nil {
+		return
+	}
+	for field, property := range s.Properties {
+		if !identifier(field) || Reserved(field) {
+			continue
+		}
+		inner := append(slices.Clone(path), segment{key: field, keyed: true})
+		var typed inputSchema
+		if json.Unmarshal(property, &typed) != nil {
+			continue
+		}
+		full := name + "." + field
+		r := reference{root: rootInput, path: inner}
+		switch string(typed.Type) {
+		case `"string"`:
+			p.declare(full, r, cel.StringType)
+		case `"boolean"`:
+			p.declare(full, r, cel.BoolType)
+		case `"integer"`:
+			p.declare(full, r, cel.IntType)
+		case `"number"`:
+			p.declare(full, r, cel.DynType)
+			p.numbers[full] = true
+		case `"array"`:
+			p.declare(full, r, cel.ListType(cel.DynType))
+		case `"object"`:
+			p.declareFields(full, inner, property, depth+1)
+		}
+	}
+}
+
+// maxTypedDepth is how deep into input's objects the schema's types are used.
+const maxTypedDepth = 8
+
+// Reserved reports whether the language keeps word for itself, so that nothing
+// may be called so.
+func Reserved(word string) bool {
+	switch word {
+	case "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in",
+		"let", "loop", "namespace", "null", "package", "return", "true", "var", "void", "while":
+		return true
+	}
+	return false
+}
+
+// language returns what all expressions share: the standard functions and the
+// extensions. It is built once.
+var language = sync.OnceValues(newLanguage) //nolint:gochecknoglobals // immutable once built, and building takes milliseconds
+
+func newLanguage() (*cel.Env, error) {
+	base, err := cel.NewEnv(
+		cel.CustomTypeAdapter(defaultAdapter()),
+		cel.OptionalTypes(),
+		cel.CrossTypeNumericComparisons(true),
+		cel.DefaultUTCTimeZone(true),
+		cel.CostModelVersion(1),
+		cel.ParserRecursionLimit(MaxNesting),
+		cel.ParserExpressionSizeLimit(MaxSource),
+		cel.ParserErrorRecoveryLimit(1),
+		cel.ExpressionNodeLimit(maxNodes),
+		cel.RegexProgramSizeLimit(maxPattern),
+		cel.ASTValidators(cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals(), cel.ValidateRegexLiterals()),
+		ext.Strings(),
+		ext.Lists(ext.ListsMaxRangeSize(MaxRange)),
+		ext.Sets(),
+		ext.Math(),
+		ext.Encoders(ext.EncodersVersion(0)),
+		jsonFunctions(),
+		mixedArithmetic,
+		fixTypes,
+	)
+	if err != nil {
+		return nil, fmt.Errorf("build the expression language: %w", err)
+	}
+	return base, nil
+}
+
+// fixedProvider knows the types that were registered and takes no more. Unlike
+// a registry it need not be copied for every place.
+type fixedProvider struct{ types.Provider }
+
+func fixTypes(env *cel.Env) (*cel.Env, error) {
+	return cel.CustomTypeProvider(fixedProvider{env.CELTypeProvider()})(env)
+}

@@ -1,0 +1,353 @@
+package expr
+
+import (
+	"encoding/json"
+	"reflect"
+
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
+)
+
+// valueOf converts JSON text to what expressions compute with. Objects and
+// lists keep their text and are taken apart when an expression looks inside.
+func valueOf(text []byte) ref.Val {
+	text = trim(text)
+	if len(text) == 0 {
+		return types.NullValue
+	}
+	switch text[0] {
+	case '{':
+		return &object{text: text}
+	case '[':
+		return &list{text: text}
+	case '"':
+		return types.String(decodeString(text))
+	case 't':
+		return types.True
+	case 'f':
+		return types.False
+	case 'n':
+		return types.NullValue
+	}
+	return numberValue(text)
+}
+
+// adapter makes JSON text usable where the interpreter meets it; the rest it
+// leaves to the default.
+type adapter struct{ types.Adapter }
+
+// NativeToValue converts value to one of the interpreter's.
+func (a adapter) NativeToValue(value any) ref.Val {
+	switch v := value.(type) {
+	case ref.Val:
+		return v
+	case json.RawMessage:
+		return valueOf(v)
+	}
+	return a.Adapter.NativeToValue(value)
+}
+
+func defaultAdapter() types.Adapter { return adapter{types.DefaultTypeAdapter} }
+
+// element is one element of an object or list, converted at most once.
+type element struct {
+	key   string
+	text  []byte
+	value ref.Val
+}
+
+func (e *element) val() ref.Val {
+	if e.value == nil {
+		e.value = valueOf(e.text)
+	}
+	return e.value
+}
+
+// indexAbove is the number of members from which an object is indexed by a map.
+const indexAbove = 12
+
+// object is a JSON object. It belongs to one evaluation.
+type object struct {
+	text     []byte
+	parsed   bool
+	elements []element
+	index    map[string]int
+}
+
+func (o *object) parse() {
+	if o.parsed {
+		return
+	}
+	o.parsed = true
+	members(o.text, func(m member) bool {
+		if at := o.find(m.key); at >= 0 {
+			o.elements[at].text = m.text // of equal keys the last one counts
+			return true
+		}
+		o.elements = append(o.elements, element{key: m.key, text: m.text})
+		switch {
+		case o.index != nil:
+			o.index[m.key] = len(o.elements) - 1
+		case len(o.elements) > indexAbove:
+			o.index = make(map[string]int, 4*indexAbove)
+			for i := range o.elements {
+				o.index[o.elements[i].key] = i
+			}
+		}
+		return true
+	})
+}
+
+func (o *object) find(key string) int {
+	if o.index != nil {
+		if at, ok := o.index[key]; ok {
+			return at
+		}
+		return -1
+	}
+	for i := range o.elements {
+		if o.elements[i].key == key {
+			return i
+		}
+	}
+	return -1
+}
+
+// FindStringKey is the short way to a member that the interpreter takes for
+// constant keys.
+func (o *object) FindStringKey(key string) (any, bool) {
+	o.parse()
+	at := o.find(key)
+	if at < 0 {
+		return nil, false
+	}
+	return o.elements[at].val(), true
+}
+
+// Find returns the member of the given key.
+func (o *object) Find(key ref.Val) (ref.Val, bool) {
+	name, ok := key.(types.String)
+	if !ok {
+		if types.IsUnknownOrError(key) {
+			return key, false
+		}
+		return nil, false
+	}
+	o.parse()
+	at := o.find(string(name))
+	if at < 0 {
+		return nil, false
+	}
+	return o.elements[at].val(), true
+}
+
+// Contains reports whether there is a member of the given key.
+func (o *object) Contains(key ref.Val) ref.Val {
+	value, found := o.Find(key)
+	if !found && value != nil {
+		return value
+	}
+	return types.Bool(found)
+}
+
+// Get returns the member of the given key or an error.
+func (o *object) Get(key ref.Val) ref.Val {
+	value, found := o.Find(key)
+	if !found {
+		return types.ValOrErr(value, "no such key: %v", key)
+	}
+	return value
+}
+
+// Iterator walks the keys in their order in the text.
+func (o *object) Iterator() traits.Iterator {
+	o.parse()
+	return &iterator{size: len(o.elements), at: func(i int) ref.Val { return types.String(o.elements[i].key) }}
+}
+
+// Size returns the number of members.
+func (o *object) Size() ref.Val {
+	o.parse()
+	return types.Int(len(o.elements))
+}
+
+// IsZeroValue reports whether there are no members.
+func (o *object) IsZeroValue() bool { return o.Size() == types.IntZero }
+
+// ConvertToNative serves functions that want Go's own types.
+func (o *object) ConvertToNative(desc reflect.Type) (any, error) {
+	o.parse()
+	values := make(map[ref.Val]ref.Val, len(o.elements))
+	for i := range o.elements {
+		values[types.String(o.elements[i].key)] = o.elements[i].val()
+	}
+	return types.NewRefValMap(defaultAdapter(), values).ConvertToNative(desc)
+}
+
+// ConvertToType converts to a map, which it is, or to its type.
+func (o *object) ConvertToType(target ref.Type) ref.Val {
+	switch target {
+	case types.MapType:
+		return o
+	case types.TypeType:
+		return types.MapType
+	}
+	return types.NewErr("type conversion error from '%s' to '%s'", types.MapType, target)
+}
+
+// Equal compares members, whatever their order.
+func (o *object) Equal(other ref.Val) ref.Val {
+	that, ok := other.(traits.Mapper)
+	if !ok || o.Size() != that.Size() {
+		return types.False
+	}
+	for i := range o.elements {
+		value, found := that.Find(types.String(o.elements[i].key))
+		if !found {
+			return types.False
+		}
+		if equal := types.Equal(o.elements[i].val(), value); equal != types.True {
+			return equal
+		}
+	}
+	return types.True
+}
+
+// Type is map.
+func (o *object) Type() ref.Type { return types.MapType }
+
+// Value returns the JSON text.
+func (o *object) Value() any { return json.RawMessage(o.text) }
+
+// list is a JSON array. It belongs to one evaluation.
+type list struct {
+	text     []byte
+	parsed   bool
+	elements []element
+}
+
+func (l *list) parse() {
+	if l.parsed {
+		return
+	}
+	l.parsed = true
+	members(l.text, func(m member) bool {
+		l.elements = append(l.elements, element{text: m.text})
+		return true
+	})
+}
+
+func (l *list) values() traits.Lister {
+	l.parse()
+	values := make([]ref.Val, len(l.elements))
+	for i := range l.elements {
+		values[i] = l.elements[i].val()
+	}
+	return types.NewRefValList(defaultAdapter(), values)
+}
+
+// Add returns the elements of both lists.
+func (l *list) Add(other ref.Val) ref.Val { return l.values().Add(other) }
+
+// Contains reports whether an element equals value.
+func (l *list) Contains(value ref.Val) ref.Val {
+	if types.IsUnknownOrError(value) {
+		return value
+	}
+	l.parse()
+	for i := range l.elements {
+		if types.Equal(value, l.elements[i].val()) == types.True {
+			return types.True
+		}
+	}
+	return types.False
+}
+
+// Get returns the element of the given index or an error.
+func (l *list) Get(index ref.Val) ref.Val {
+	l.parse()
+	i, err := types.GetOrError(index)
+	if err != nil {
+		return types.ValOrErr(index, "%v", err)
+	}
+	if i < 0 || i >= len(l.elements) {
+		return types.NewErr("index out of bounds: %d", i)
+	}
+	return l.elements[i].val()
+}
+
+// Iterator walks the elements.
+func (l *list) Iterator() traits.Iterator {
+	l.parse()
+	return &iterator{size: len(l.elements), at: func(i int) ref.Val { return l.elements[i].val() }}
+}
+
+// Size returns the number of elements.
+func (l *list) Size() ref.Val {
+	l.parse()
+	return types.Int(len(l.elements))
+}
+
+// IsZeroValue reports whether there are no elements.
+func (l *list) IsZeroValue() bool { return l.Size() == types.IntZero }
+
+// ConvertToNative serves functions that want Go's own types.
+func (l *list) ConvertToNative(desc reflect.Type) (any, error) {
+	return l.values().ConvertToNative(desc)
+}
+
+// ConvertToType converts to a list, which it is, or to its type.
+func (l *list) ConvertToType(target ref.Type) ref.Val {
+	switch target {
+	case types.ListType:
+		return l
+	case types.TypeType:
+		return types.ListType
+	}
+	return types.NewErr("type conversion error from '%s' to '%s'", types.ListType, target)
+}
+
+// Equal compares element by element.
+func (l *list) Equal(other ref.Val) ref.Val {
+	that, ok := other.(traits.Lister)
+	if !ok || l.Size() != that.Size() {
+		return types.False
+	}
+	for i := range l.elements {
+		if equal := types.Equal(l.elements[i].val(), that.Get(types.Int(i))); equal != types.True {
+			return equal
+		}
+	}
+	return types.True
+}
+
+// Type is list.
+func (l *list) Type() ref.Type { return types.ListType }
+
+// Value returns the JSON text.
+func (l *list) Value() any { return json.RawMessage(l.text) }
+
+// iterator walks what at returns for 0 up to size. It is never a value that an
+// expression could hold; of ref.Val it has what the interpreter calls.
+type iterator struct {
+	traits.Iterator
+
+	next, size int
+	at         func(int) ref.Val
+}
+
+// HasNext reports whether Next has something to return.
+func (it *iterator) HasNext() ref.Val { return types.Bool(it.next < it.size) }
+
+// Next returns the next value, or nil after the last.
+func (it *iterator) Next() ref.Val {
+	if it.next >= it.size {
+		return nil
+	}
+	it.next++
+	return it.at(it.next - 1)
+}
+
+// Type is that of iterators.
+func (it *iterator) Type() ref.Type { return types.IteratorType }
