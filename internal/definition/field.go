@@ -1,0 +1,245 @@
+package definition
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"gathering"
+	"gathering/internal/expr"
+)
+
+// fields checks the shapes of the fields of a node's kind, and that what they
+// name exists. Expressions are checked later, when the graph is known.
+func (l *loader) fields(d *draft) {
+	for i := range d.config {
+		m := &d.config[i]
+		field := d.kind.field(m.key)
+		if field == nil {
+			l.add(d.locate(m.key), "a node of kind "+d.kind.Name+" has no field of this name", l.orOneOf(m.key, d.fieldNames()))
+			continue
+		}
+		l.shape(d, field, m.value)
+	}
+	for i := range d.kind.Fields {
+		l.presence(d, &d.kind.Fields[i])
+	}
+	l.oneOf(d)
+	l.arguments(d)
+}
+
+func (d *draft) fieldNames() []string {
+	names := make([]string, 0, len(d.kind.Fields)+len(commonFields()))
+	for i := range d.kind.Fields {
+		names = append(names, d.kind.Fields[i].Name)
+	}
+	return append(names, commonFields()...)
+}
+
+// presence reports a field that must be there and is not, or the reverse.
+func (l *loader) presence(d *draft, field *Field) {
+	there := d.field(field.Name) != nil
+	beside := field.With != "" && d.field(field.With) != nil
+	switch {
+	case !there && (field.Required || beside):
+		l.add(d.locate(field.Name), "is missing", field.Summary)
+	case there && field.With != "" && !beside:
+		l.add(d.locate(field.Name), "goes with "+field.With+", which is not there", "")
+	}
+}
+
+func (l *loader) oneOf(d *draft) {
+	if len(d.kind.OneOf) == 0 {
+		return
+	}
+	var there []string
+	for _, name := range d.kind.OneOf {
+		if d.field(name) != nil {
+			there = append(there, name)
+		}
+	}
+	switch {
+	case len(there) == 0:
+		l.add(d.at, "says neither "+strings.Join(d.kind.OneOf, " nor "), "write one of them")
+	case len(there) > 1:
+		l.add(d.locate(there[1]), "cannot stand beside "+there[0], "keep one of them")
+	}
+}
+
+// shape checks one field's value as far as that needs no expression.
+func (l *loader) shape(d *draft, field *Field, v *value) {
+	at := d.locate(field.Name)
+	switch field.Type {
+	case FieldTemplate:
+	case FieldText:
+		l.text(at, v, MaxText)
+	case FieldObject:
+		l.object(at, v, "a mapping of names to values")
+	case FieldArguments:
+		l.object(at, v, "a mapping of the tool's arguments")
+	case FieldBool, FieldTime, FieldList, FieldValue:
+		l.bare(at, v, field.Type)
+	case FieldDuration:
+		l.duration(at, v)
+	case FieldString:
+		l.text(at, v, MaxText)
+	case FieldStrings:
+		if texts := l.texts(at, v); texts == nil && v.kind == kindList && len(v.items) == 0 {
+			l.add(at, "is empty", "write at least one")
+		}
+	case FieldEnum:
+		l.enum(at, v, field.Values)
+	case FieldInt:
+		l.whole(at, v, [2]int{0, 1_000_000})
+	case FieldFlag:
+		l.flag(at, v)
+	case FieldSchema:
+		l.schemaField(d, field, v)
+	case FieldAgent, FieldTool, FieldPipeline:
+		l.reference(at, field.Type, v)
+	}
+}
+
+// bare checks that an expression is written as text and without ${{ }}.
+func (l *loader) bare(at place, v *value, as FieldType) {
+	text, ok := l.text(at, v, MaxText)
+	if ok && strings.HasPrefix(strings.TrimSpace(text), "${{") {
+		l.add(at, "is an expression by itself", "write it without ${{ }}")
+	}
+	if ok && as == FieldTime && isTimestamp(text) {
+		l.add(at, "is a text and must be an expression", `write timestamp("…") around it`)
+	}
+}
+
+func isTimestamp(text string) bool {
+	_, err := time.Parse(time.RFC3339, text)
+	return err == nil
+}
+
+func (l *loader) schemaField(d *draft, field *Field, v *value) {
+	var r report
+	r.schema(place{}, v)
+	for _, f := range r.faults {
+		l.add(d.locate(strings.TrimSuffix(field.Name+"."+f.Path, ".")), f.Problem, f.Remedy)
+	}
+}
+
+// reference checks that what a field names exists.
+func (l *loader) reference(at place, to FieldType, v *value) {
+	name, ok := l.text(at, v, MaxText)
+	if !ok {
+		return
+	}
+	if strings.Contains(name, "${{") {
+		l.add(at, "holds ${{ }}, and must be known before the run", "write the name itself")
+		return
+	}
+	switch to {
+	case FieldAgent:
+		l.agentReference(at, name)
+	case FieldTool:
+		l.tool(at, name)
+	default:
+		l.pipelineReference(at, v)
+	}
+}
+
+func (l *loader) agentReference(at place, name string) {
+	if _, inline := l.def.Agents[name]; inline || l.Agent == nil || l.Agent(name) {
+		return
+	}
+	l.add(at, "there is no agent "+quoted(name), l.orOneOf(name, sortedKeys(l.def.Agents)))
+}
+
+// pipelineReference checks the name of a pipeline. A reference to a file is
+// replaced by the name of the pipeline that the file defines.
+func (l *loader) pipelineReference(at place, v *value) {
+	lowered := strings.ToLower(v.text)
+	isFile := strings.HasSuffix(lowered, ".yaml") || strings.HasSuffix(lowered, ".yml") || strings.HasSuffix(lowered, ".json")
+	switch {
+	case isFile && l.File == nil:
+		l.add(at, "a file can be named only where definitions are loaded from files", "write the name of a stored pipeline")
+	case isFile:
+		name, err := l.File(v.text)
+		if err != nil {
+			l.add(at, "the pipeline in this file cannot be used", fileText(err))
+			return
+		}
+		v.text = name
+	case l.Pipeline != nil && !l.Pipeline(v.text) && v.text != l.def.Name:
+		l.add(at, "there is no pipeline "+quoted(v.text), "store it first, or name its file as ./file.yaml")
+	}
+}
+
+// fileText is what went wrong with a file, for whoever named it.
+func fileText(err error) string {
+	if _, ok := errors.AsType[*gathering.Error](err); ok {
+		return publicText(err)
+	}
+	return err.Error()
+}
+
+// nodeExpressions checks the expressions of one node.
+func (l *loader) nodeExpressions(d *draft, env *expr.Env) {
+	for i := range d.config {
+		m := &d.config[i]
+		field := d.kind.field(m.key)
+		if field == nil || m.value.bad() {
+			continue
+		}
+		scope := env
+		if field.Secrets {
+			scope = &expr.Env{Nodes: env.Nodes, InputSchema: env.InputSchema, Vars: env.Vars, Error: env.Error, Secrets: true}
+		}
+		switch field.Type {
+		case FieldTemplate, FieldText, FieldObject, FieldArguments:
+			l.template(d, field, scope)
+		case FieldBool, FieldTime, FieldList, FieldValue:
+			l.expression(d, field, scope)
+		default:
+		}
+	}
+}
+
+func (l *loader) template(d *draft, field *Field, env *expr.Env) {
+	v := d.field(field.Name)
+	if v.kind != kindText && v.kind != kindList && v.kind != kindObject {
+		return
+	}
+	_, faults := env.Template(v.json())
+	for _, f := range faults {
+		l.add(d.locate(place{field.Name, 0}.in(f.Path, 0).path), f.Message, "")
+	}
+}
+
+func (l *loader) expression(d *draft, field *Field, env *expr.Env) {
+	v := d.field(field.Name)
+	if v.kind != kindText || v.text == "" || strings.HasPrefix(strings.TrimSpace(v.text), "${{") {
+		return
+	}
+	if field.Type == FieldTime && isTimestamp(v.text) {
+		return
+	}
+	_, err := env.Compile(v.text, expressionType(field.Type))
+	if err == nil {
+		return
+	}
+	message := publicText(err)
+	if fault, ok := errors.AsType[*expr.Fault](err); ok {
+		message = fault.Message
+	}
+	l.add(d.locate(field.Name), message, "")
+}
+
+func expressionType(field FieldType) expr.Type {
+	switch field {
+	case FieldBool:
+		return expr.Bool
+	case FieldTime:
+		return expr.Timestamp
+	case FieldList:
+		return expr.List
+	default:
+		return expr.Any
+	}
+}

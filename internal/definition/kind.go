@@ -1,0 +1,105 @@
+package definition
+
+import (
+	"encoding/json"
+
+	"gathering"
+)
+
+// Kind describes one kind of node.
+type Kind struct {
+	Name, Summary string
+	Fields        []Field
+	// OneOf names fields of which a node has exactly one.
+	OneOf []string
+	// Branches lists the branches that a node with this config can take. Nil,
+	// as a function or as its result, is none.
+	Branches func(config map[string]json.RawMessage) []string
+	// Resolve turns sugar into the node that it stands for, when a definition
+	// is loaded; nil is none. The fields of its error are paths within the
+	// node. What it returns is checked as the kind that it then has.
+	Resolve func(node gathering.Node) (gathering.Node, error)
+	// MaxIn is how many edges may lead to a node: -1 is any number, and 0 makes
+	// the kind a trigger, of which a definition has exactly one.
+	MaxIn int
+}
+
+func (k *Kind) trigger() bool { return k.MaxIn == 0 }
+
+func (k *Kind) field(name string) *Field {
+	for i := range k.Fields {
+		if k.Fields[i].Name == name {
+			return &k.Fields[i]
+		}
+	}
+	return nil
+}
+
+// Field describes one field that belongs to a kind.
+type Field struct {
+	Name     string
+	Type     FieldType
+	Required bool
+	Summary  string   // what to write there, as in "the tool to call"
+	Values   []string // of a FieldEnum
+	// With names the field that this one goes with: it is required beside that
+	// one, and refused without it.
+	With string
+	// Secrets: expressions here may read secrets, because the value is sent
+	// out and not kept.
+	Secrets bool
+}
+
+// FieldType says what a field may hold.
+type FieldType string
+
+// The types of field. Those called expressions hold one CEL expression without
+// ${{ }}.
+const (
+	FieldTemplate  FieldType = "template"  // any JSON whose texts may hold ${{ expression }}
+	FieldText      FieldType = "text"      // a text that may hold ${{ expression }}
+	FieldObject    FieldType = "object"    // a mapping of templates
+	FieldArguments FieldType = "arguments" // a mapping of templates that fits the input schema of the node's FieldTool
+	FieldBool      FieldType = "bool"      // an expression of type bool
+	FieldTime      FieldType = "time"      // an expression of type timestamp
+	FieldList      FieldType = "list"      // an expression of type list
+	FieldValue     FieldType = "value"     // an expression of any type
+	FieldDuration  FieldType = "duration"  // "30s"; more than nothing, at most a year
+	FieldString    FieldType = "string"    // a text that is used as it is
+	FieldStrings   FieldType = "strings"   // a list of different texts
+	FieldEnum      FieldType = "enum"      // one of Values
+	FieldInt       FieldType = "int"       // a whole number from 0
+	FieldFlag      FieldType = "flag"      // true or false
+	FieldAgent     FieldType = "agent"     // the name of an agent, stored or of this definition
+	FieldTool      FieldType = "tool"      // the name of a tool
+	FieldPipeline  FieldType = "pipeline"  // the name of a stored pipeline, or a file beside this one
+	FieldSchema    FieldType = "schema"    // a JSON Schema
+)
+
+// Checker loads definitions. It is used by many goroutines at once; its
+// functions must allow that. What a nil function would tell is not checked.
+type Checker struct {
+	Kinds []Kind
+	// Tool returns the tool of that name.
+	Tool func(name string) (gathering.ToolSpec, bool)
+	// Tools are the names of all tools, to suggest one from; may be nil.
+	Tools []string
+	// Model returns nil if a model can be used, and else says what is missing.
+	Model func(ref string) error
+	// Agent reports whether a stored agent has that name. Those that the
+	// definition brings along need not be stored.
+	Agent func(name string) bool
+	// Pipeline reports whether a stored pipeline has that name.
+	Pipeline func(name string) bool
+	// File loads the definition at a path and returns the name it is stored
+	// under. Nil refuses references to files.
+	File func(path string) (pipeline string, err error)
+}
+
+// commonFields are the fields that every kind has.
+func commonFields() []string {
+	return []string{
+		"kind", "name", "needs", "retry", "timeout", "total_timeout",
+		"on_error", "fallback", "idempotent", "on_unknown",
+	}
+}
