@@ -65,6 +65,9 @@ type RunQueuedData struct {
 	Input    json.RawMessage            `json:"input,omitempty"`
 	Vars     map[string]json.RawMessage `json:"vars,omitempty"` // overrides of the pipeline's own
 	Trigger  Trigger                    `json:"trigger"`
+	// Workspace is the absolute directory that the run's tools read from, ""
+	// for none. A child run works in its parent's.
+	Workspace string `json:"workspace,omitempty"`
 }
 
 // Trigger says what caused a run.
@@ -113,7 +116,6 @@ type NodeStartedData struct {
 type NodeCompletedData struct {
 	Output json.RawMessage `json:"output,omitempty"` // absent is null
 	Branch string          `json:"branch,omitempty"` // the branch a condition chose
-	Usage  *Usage          `json:"usage,omitempty"`
 }
 
 // NodeFailedData says how a node failed and what was done about it.

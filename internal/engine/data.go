@@ -1,0 +1,88 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"gathering"
+)
+
+// decodeData gives an event's data the type that goes with the event's type,
+// or nil for an event without data.
+func decodeData(e gathering.Event) (any, error) {
+	data, err := dataFor(e.Type)
+	if err != nil || len(e.Data) == 0 {
+		return data, err
+	}
+	if err := json.Unmarshal(e.Data, data); err != nil {
+		return nil, fmt.Errorf("decode %s %d of %s: %w", e.Type, e.Seq, e.Stream, err)
+	}
+	return data, nil
+}
+
+func dataFor(t gathering.EventType) (any, error) {
+	switch t {
+	case gathering.EventRunQueued:
+		return &gathering.RunQueuedData{}, nil
+	case gathering.EventRunWaiting:
+		return &gathering.RunWaitingData{}, nil
+	case gathering.EventRunResumed:
+		return &gathering.RunResumedData{}, nil
+	case gathering.EventRunCancelling:
+		return &gathering.RunCancellingData{}, nil
+	case gathering.EventRunCompleted, gathering.EventRunFailed, gathering.EventRunCancelled,
+		gathering.EventRunTimedOut, gathering.EventRunBudgetExhausted:
+		return &gathering.RunEndedData{}, nil
+	case gathering.EventNodeStarted:
+		return &gathering.NodeStartedData{}, nil
+	case gathering.EventNodeCompleted:
+		return &gathering.NodeCompletedData{}, nil
+	case gathering.EventNodeFailed, gathering.EventNodeUnknown:
+		return &gathering.NodeFailedData{}, nil
+	case gathering.EventNodeRetrying:
+		return &gathering.NodeRetryingData{}, nil
+	case gathering.EventNodeSkipped:
+		return &gathering.NodeSkippedData{}, nil
+	case gathering.EventNodeWaiting:
+		return &gathering.NodeWaitingData{}, nil
+	case gathering.EventStepModel, gathering.EventStepTool:
+		return &gathering.Step{}, nil
+	case gathering.EventRunStarted, gathering.EventNodeCancelled, gathering.EventNodeAbandoned:
+		return nil, nil //nolint:nilnil // these events carry no data
+	default:
+		return nil, fmt.Errorf("decode event: no type %q", t)
+	}
+}
+
+// endState is the state that a run's last event puts it into.
+func endState(t gathering.EventType) gathering.RunState {
+	switch t {
+	case gathering.EventRunCompleted:
+		return gathering.RunCompleted
+	case gathering.EventRunCancelled:
+		return gathering.RunCancelled
+	case gathering.EventRunTimedOut:
+		return gathering.RunTimedOut
+	case gathering.EventRunBudgetExhausted:
+		return gathering.RunBudgetExhausted
+	default:
+		return gathering.RunFailed
+	}
+}
+
+// encodeData writes an event's data as compact JSON, leaving <, > and & in
+// strings as they are: what a node was given comes back as it was written.
+func encodeData(data any) (json.RawMessage, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(data); err != nil {
+		return nil, fmt.Errorf("encode event data: %w", err)
+	}
+	raw := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	if string(raw) == "{}" {
+		return nil, nil
+	}
+	return raw, nil
+}

@@ -1,0 +1,116 @@
+package engine
+
+import (
+	"encoding/json"
+	"time"
+
+	"gathering"
+)
+
+// Message is something that moves a run.
+type Message interface{ message() }
+
+// Begin starts a run that was queued.
+type Begin struct{}
+
+// Takeover goes on with a run that had an owner before, after its log was folded.
+type Takeover struct {
+	Instance gathering.InstanceID
+	Crashed  bool // the former owner died; it did not park or release the run
+}
+
+// Finished is the end of an attempt of a [Work] node: an outcome or a failure.
+type Finished struct {
+	Node       string
+	Attempt    int
+	Outcome    Outcome
+	Failure    *gathering.Failure
+	RetryAfter time.Duration // what the other side asked for, where it did
+}
+
+// Stepped is a step made by a [Work] node.
+type Stepped struct {
+	Node    string
+	Attempt int
+	Step    gathering.Step
+}
+
+// Tick says that time has passed: whatever is due by now happens.
+type Tick struct{}
+
+// Mail is an entry of the run's inbox.
+type Mail struct {
+	ID   gathering.InboxID
+	Kind MailKind
+	Data json.RawMessage
+}
+
+// MailKind says what an inbox entry asks for.
+type MailKind string
+
+// The kinds of mail.
+const (
+	MailCancel     MailKind = "cancel"      // data: CancelMail
+	MailChildEnded MailKind = "child_ended" // data: ChildEndedMail
+	MailWake       MailKind = "wake"        // no data: look whether something is due
+	MailDecide     MailKind = "decide"      // data: DecideMail
+)
+
+// CancelMail asks a run to stop.
+type CancelMail struct {
+	By string `json:"by,omitempty"`
+}
+
+// ChildEndedMail tells a parent how its child run ended.
+type ChildEndedMail struct {
+	Run     gathering.RunID    `json:"run"`
+	Node    string             `json:"node"`
+	State   gathering.RunState `json:"state"`
+	Output  json.RawMessage    `json:"output,omitempty"`
+	Failure *gathering.Failure `json:"failure,omitempty"`
+}
+
+// DecideMail is a human's word on a node whose outcome is unknown.
+type DecideMail struct {
+	Node   string          `json:"node"`
+	As     string          `json:"as"` // "done", "retry" or "fail"
+	Output json.RawMessage `json:"output,omitempty"`
+	By     string          `json:"by,omitempty"`
+}
+
+func (Begin) message()    {}
+func (Takeover) message() {}
+func (Finished) message() {}
+func (Stepped) message()  {}
+func (Tick) message()     {}
+func (Mail) message()     {}
+
+// Effect is something to be done once the events of its turn are durable.
+type Effect interface{ effect() }
+
+// StartWork begins or repeats an attempt of a [Work] node.
+type StartWork struct {
+	Node     int
+	Attempt  int
+	Deadline time.Time // zero is none
+}
+
+// StopWork ends the attempt under way.
+type StopWork struct{ Node int }
+
+// StartChild inserts a child run. It is carried out within the commit of its
+// turn's events.
+type StartChild struct {
+	ID      gathering.RunID
+	Spec    ChildSpec
+	Trigger gathering.Trigger
+}
+
+// CancelChild asks a child run to stop. It is carried out within the commit of
+// its turn's events.
+type CancelChild struct{ ID gathering.RunID }
+
+func (StartWork) effect()   {}
+func (StopWork) effect()    {}
+func (StartChild) effect()  {}
+func (CancelChild) effect() {}

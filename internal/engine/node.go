@@ -1,0 +1,176 @@
+package engine
+
+import (
+	"encoding/json"
+	"hash/fnv"
+	"math"
+	"slices"
+	"time"
+
+	"gathering"
+	"gathering/internal/expr"
+)
+
+// start begins a node whose turn has come.
+func (t *turn) start(i int) {
+	n := &t.g.nodes[i]
+	if _, ok := n.Do.(Trigger); ok {
+		t.emitNode(gathering.EventNodeCompleted, i, 1, &gathering.NodeCompletedData{})
+		return
+	}
+	scope := t.s.scope(i)
+	var input json.RawMessage
+	if n.Input != nil {
+		rendered, err := n.Input(scope)
+		if err != nil {
+			t.failed(i, gathering.FailureOf(err))
+			return
+		}
+		input = rendered
+	}
+	switch do := n.Do.(type) {
+	case Pure:
+		outcome, err := do(scope, input)
+		if err != nil {
+			t.failed(i, gathering.FailureOf(err))
+			return
+		}
+		t.completed(i, outcome)
+	case Work:
+		t.begin(i, 1, input)
+	case Sleep:
+		t.sleep(i, do, scope)
+	case Child:
+		t.child(i, do, scope, input)
+	}
+}
+
+// begin begins an attempt of a node that works.
+func (t *turn) begin(i, attempt int, input json.RawMessage) {
+	t.emitNode(gathering.EventNodeStarted, i, attempt, &gathering.NodeStartedData{Input: input})
+	t.effect(StartWork{Node: i, Attempt: attempt, Deadline: t.s.attemptDeadline(i)})
+}
+
+// startAgain repeats an interrupted attempt under its own number.
+func (t *turn) startAgain(i int) {
+	t.effect(StartWork{Node: i, Attempt: t.s.nodes[i].attempt, Deadline: t.s.attemptDeadline(i)})
+}
+
+func (t *turn) sleep(i int, do Sleep, scope *expr.Scope) {
+	until, err := do(scope, t.now)
+	if err != nil {
+		t.failed(i, gathering.FailureOf(err))
+		return
+	}
+	t.emitNode(gathering.EventNodeStarted, i, 1, &gathering.NodeStartedData{})
+	if !until.After(t.now) {
+		t.completed(i, Outcome{})
+		return
+	}
+	t.emitNode(gathering.EventNodeWaiting, i, 1, &gathering.NodeWaitingData{Until: &until})
+}
+
+func (t *turn) child(i int, do Child, scope *expr.Scope, input json.RawMessage) {
+	attempt := t.s.nodes[i].attempt + 1
+	spec, err := do(scope, input)
+	if err != nil {
+		t.failed(i, gathering.FailureOf(err))
+		return
+	}
+	n := &t.g.nodes[i]
+	id := gathering.ChildRunID(t.s.ID, n.ID, 0, attempt, t.now)
+	t.emitNode(gathering.EventNodeStarted, i, attempt, &gathering.NodeStartedData{Input: spec.Input})
+	t.effect(StartChild{ID: id, Spec: spec, Trigger: gathering.Trigger{
+		Kind: "parent", Run: t.s.ID, Node: n.ID, Attempt: attempt,
+	}})
+	if !spec.Wait {
+		output, _ := json.Marshal(map[string]gathering.RunID{"run": id}) // a string always encodes
+		t.completed(i, Outcome{Output: output})
+		return
+	}
+	t.emitNode(gathering.EventNodeWaiting, i, attempt, &gathering.NodeWaitingData{Child: id})
+}
+
+func (t *turn) completed(i int, o Outcome) {
+	t.emitNode(gathering.EventNodeCompleted, i, max(t.s.nodes[i].attempt, 1),
+		&gathering.NodeCompletedData{Output: o.Output, Branch: o.Branch})
+}
+
+// finished takes the result of an attempt. A result that arrives after a
+// request to stop is recorded all the same.
+func (t *turn) finished(m Finished) {
+	i, ok := t.current(m.Node, m.Attempt)
+	if !ok {
+		return
+	}
+	switch {
+	case m.Failure == nil:
+		t.completed(i, m.Outcome)
+	case m.Failure.Code == gathering.CodeUnknownOutcome && t.g.nodes[i].OnUnknown == gathering.OnUnknownRetry && t.s.stopping == "":
+		t.retry(i, m.Failure, 0)
+	case m.Failure.Code == gathering.CodeUnknownOutcome:
+		t.unknown(i, m.Failure.Err())
+	case t.s.stopping != "" && m.Failure.Kind == gathering.KindCancelled:
+		t.cancelNode(i)
+	case t.s.stopping == "" && t.mayRetry(i, m.Failure, m.RetryAfter):
+		t.retry(i, m.Failure, t.backoff(i, m.RetryAfter))
+	default:
+		t.failed(i, m.Failure)
+	}
+}
+
+func (t *turn) mayRetry(i int, f *gathering.Failure, after time.Duration) bool {
+	n := &t.g.nodes[i]
+	if t.s.nodes[i].attempt >= n.Retry.MaxAttempts || !slices.Contains(n.Retry.On, f.Kind) {
+		return false
+	}
+	total := t.s.totalDeadline(i)
+	return total.IsZero() || t.now.Add(t.backoff(i, after)).Before(total)
+}
+
+func (t *turn) retry(i int, f *gathering.Failure, delay time.Duration) {
+	t.emitNode(gathering.EventNodeRetrying, i, t.s.nodes[i].attempt,
+		&gathering.NodeRetryingData{Failure: f, Due: t.now.Add(delay)})
+}
+
+// backoff is the wait before the attempt after the one that just failed. Its
+// jitter is drawn from the run, the node and the attempt, so that it differs
+// between runs and is the same whenever it is computed.
+func (t *turn) backoff(i int, atLeast time.Duration) time.Duration {
+	r := t.g.nodes[i].Retry
+	attempt := t.s.nodes[i].attempt
+	delay := float64(r.InitialDelay) * math.Pow(max(r.Factor, 1), float64(attempt-1))
+	if r.MaxDelay > 0 {
+		delay = min(delay, float64(r.MaxDelay))
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(string(t.s.ID) + "\x00" + t.g.nodes[i].ID)) // never fails
+	_, _ = h.Write([]byte{byte(attempt)})
+	unit := float64(h.Sum64()>>11) / (1 << 53) // 0 to 1
+	delay *= 1 + r.Jitter*(2*unit-1)
+	return max(time.Duration(delay), atLeast)
+}
+
+// failed ends a node whose failure is final and does what its OnError says.
+func (t *turn) failed(i int, f *gathering.Failure) {
+	n := &t.g.nodes[i]
+	data := &gathering.NodeFailedData{State: gathering.NodeFailed, Failure: f}
+	if f.Kind == gathering.KindTimeout {
+		data.State = gathering.NodeTimedOut
+	}
+	attempt := max(t.s.nodes[i].attempt, 1)
+	if t.s.stopping != "" {
+		t.emitNode(gathering.EventNodeFailed, i, attempt, data)
+		return
+	}
+	data.OnError = n.OnError
+	if n.OnError == gathering.OnErrorContinue {
+		data.Output = n.Fallback
+	}
+	t.emitNode(gathering.EventNodeFailed, i, attempt, data)
+	if n.OnError != gathering.OnErrorContinue && n.OnError != gathering.OnErrorBranch {
+		t.stop(stopFailed, &gathering.Failure{
+			Kind: f.Kind, Code: f.Code, Message: "node " + n.ID + ": " + f.Message, Fields: f.Fields,
+		}, "")
+	}
+}

@@ -1,0 +1,324 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"gathering"
+)
+
+// Log makes what happened in a run durable. One owner uses one Log.
+type Log interface {
+	// Append returns once the commit is durable. It reports false where the
+	// commit asked to park the run and mail had come that the owner has not
+	// read: then the run is still owned. An error of code fenced says that
+	// another owner has the run.
+	Append(ctx context.Context, c Commit) (parked bool, err error)
+	// Mail returns the entries of the run's inbox, oldest first.
+	Mail(ctx context.Context) ([]Mail, error)
+}
+
+// Commit is what one append of a run writes, all of it or nothing.
+type Commit struct {
+	Events   []gathering.Event
+	Start    []StartChild        // child runs to insert
+	Cancel   []CancelChild       // child runs to ask to stop
+	Consumed []gathering.InboxID // entries of the inbox that the events have taken in
+	State    gathering.RunState  // where the run stands after the events
+	Progress bool                // a node ended
+	Park     bool                // give the run up until ReadyAt or mail
+	ReadyAt  time.Time           // zero: only mail moves it
+	Ended    *gathering.RunEndedData
+}
+
+// Ending says why an owner is done with a run.
+type Ending int
+
+// The ways an owner is done with a run.
+const (
+	Ended    Ending = iota // the run is terminal
+	Parked                 // the run waits and is given up
+	Released               // the owner was told to let go; the run is as its log says
+)
+
+// Owner is the one goroutine that moves a run. Its fields are set before Run
+// and not changed.
+type Owner struct {
+	State *State
+	Log   Log
+	Now   func() time.Time
+	// Instance is who owns the run now.
+	Instance gathering.InstanceID
+	// Bell says that there may be mail.
+	Bell <-chan struct{}
+	// Fresh runs have no mail yet, so that the first look into the inbox is
+	// spared. Any other run is looked up first.
+	Fresh bool
+	// ParkAfter is the shortest wait for which a run is parked instead of held
+	// in memory.
+	ParkAfter time.Duration
+	// Drain is how long work under way may take when the owner is told to let go.
+	Drain  time.Duration
+	Logger *slog.Logger
+
+	messages chan envelope
+	stopped  chan struct{} // closed when nobody reads messages any more
+	work     map[int]context.CancelCauseFunc
+	workers  sync.WaitGroup
+	read     map[gathering.InboxID]bool // mail read and not yet consumed durably
+}
+
+// envelope is a message and, for a step, where its sender waits.
+type envelope struct {
+	message Message
+	durable chan<- error
+}
+
+var (
+	errReleased = errors.New("the owner lets go of the run")
+	errLate     = gathering.NewError(gathering.KindCancelled, "the node was given up before the step")
+)
+
+// Run moves the run from the first message on until it ends, parks or ctx
+// ends. When ctx ends it stops all work, records what still succeeds within
+// Drain and lets go. It returns after every goroutine it started has ended, or
+// been given up.
+func (o *Owner) Run(ctx context.Context, turn Turn) (Ending, error) {
+	o.messages = make(chan envelope)
+	o.stopped = make(chan struct{})
+	o.work = make(map[int]context.CancelCauseFunc)
+	o.read = make(map[gathering.InboxID]bool)
+	// Work outlives ctx: it is stopped by name, so that what it did by then
+	// can still be recorded.
+	working, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer o.join()
+	defer stop(errReleased)
+	defer close(o.stopped)
+
+	if err := o.release(working, turn.Effects); err != nil {
+		return Released, err
+	}
+	mail := !o.Fresh
+	for {
+		if o.State.Run.Terminal() {
+			return Ended, nil
+		}
+		if !mail && o.parks() {
+			parked, err := o.park(working)
+			if err != nil || parked {
+				return Parked, err
+			}
+			mail = true
+		}
+		batch, ok := o.wait(ctx, mail)
+		if !ok {
+			return o.drain(working, stop)
+		}
+		mail = false
+		if err := o.step(working, batch); err != nil {
+			return Released, err
+		}
+	}
+}
+
+// wait returns the next messages, or false when ctx ended. With look it looks
+// into the inbox at once.
+func (o *Owner) wait(ctx context.Context, look bool) ([]envelope, bool) {
+	if ctx.Err() != nil {
+		return nil, false
+	}
+	if look {
+		return nil, true
+	}
+	var timer <-chan time.Time
+	if due := o.State.NextDue(); !due.IsZero() {
+		t := time.NewTimer(max(due.Sub(o.Now()), 0))
+		defer t.Stop()
+		timer = t.C
+	}
+	select {
+	case <-ctx.Done():
+		return nil, false
+	case e := <-o.messages:
+		return o.more([]envelope{e}), true
+	case <-timer:
+		return []envelope{{message: Tick{}}}, true
+	case <-o.Bell:
+		return nil, true
+	}
+}
+
+// more takes the messages that wait already, so that they share one append.
+func (o *Owner) more(batch []envelope) []envelope {
+	for {
+		select {
+		case e := <-o.messages:
+			batch = append(batch, e)
+		default:
+			return batch
+		}
+	}
+}
+
+// step moves the run by a batch of messages; an empty batch means to look into
+// the inbox.
+func (o *Owner) step(ctx context.Context, batch []envelope) error {
+	var consumed []gathering.InboxID
+	if len(batch) == 0 {
+		mail, err := o.Log.Mail(ctx)
+		if err != nil {
+			return fmt.Errorf("read the inbox of %s: %w", o.State.ID, err)
+		}
+		for _, m := range mail {
+			batch = append(batch, envelope{message: m})
+			consumed = append(consumed, m.ID)
+		}
+		batch = append(batch, envelope{message: Tick{}})
+	}
+	var turn Turn
+	late := make([]bool, len(batch))
+	for i, e := range batch {
+		next, err := Next(o.State, o.Now(), e.message)
+		if err != nil {
+			return fmt.Errorf("move %s: %w", o.State.ID, err)
+		}
+		if f, ok := e.message.(Finished); ok {
+			delete(o.work, o.State.graph.index[f.Node])
+		}
+		late[i] = len(next.Events) == 0
+		turn.Events = append(turn.Events, next.Events...)
+		turn.Effects = append(turn.Effects, next.Effects...)
+	}
+	err := o.append(ctx, turn, consumed)
+	for i, e := range batch {
+		switch {
+		case e.durable == nil:
+		case err == nil && late[i]:
+			e.durable <- errLate
+		default:
+			e.durable <- err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return o.release(ctx, turn.Effects)
+}
+
+func (o *Owner) append(ctx context.Context, turn Turn, consumed []gathering.InboxID) error {
+	if len(turn.Events) == 0 && len(consumed) == 0 {
+		return nil
+	}
+	c := NewCommit(o.State, turn)
+	c.Consumed = consumed
+	if _, err := o.Log.Append(ctx, c); err != nil {
+		return fmt.Errorf("append to %s: %w", o.State.ID, err)
+	}
+	return nil
+}
+
+// NewCommit is what makes a turn durable, for a state that the turn led to.
+func NewCommit(s *State, turn Turn) Commit {
+	c := Commit{Events: turn.Events, State: s.Run, Progress: s.TakeProgress()}
+	for _, e := range turn.Effects {
+		switch e := e.(type) {
+		case StartChild:
+			c.Start = append(c.Start, e)
+		case CancelChild:
+			c.Cancel = append(c.Cancel, e)
+		default:
+		}
+	}
+	if s.Run.Terminal() {
+		c.Ended = &gathering.RunEndedData{Output: s.Output, Failure: s.Failure}
+	}
+	return c
+}
+
+// parks reports whether nothing is under way and nothing due for a while.
+func (o *Owner) parks() bool {
+	if o.State.Working() {
+		return false
+	}
+	due := o.State.NextDue()
+	return due.IsZero() || due.Sub(o.Now()) >= o.ParkAfter
+}
+
+// park gives the run up until it is due or has mail. It reports false where
+// mail has come already; then the run goes on here.
+func (o *Owner) park(ctx context.Context) (bool, error) {
+	due := o.State.NextDue()
+	t := newTurn(o.State, o.Now())
+	data := &gathering.RunWaitingData{Until: timePointer(due)}
+	for _, i := range t.g.order {
+		if st := t.s.nodes[i].state; st != gathering.NodePending && !st.Terminal() {
+			data.Nodes = append(data.Nodes, t.g.nodes[i].ID)
+		}
+	}
+	t.emit(gathering.EventRunWaiting, data)
+	if t.err != nil {
+		return false, t.err
+	}
+	c := NewCommit(o.State, t.Turn)
+	c.Park, c.ReadyAt = true, due
+	parked, err := o.Log.Append(ctx, c)
+	if err != nil {
+		return false, fmt.Errorf("park %s: %w", o.State.ID, err)
+	}
+	if parked {
+		return true, nil
+	}
+	t = newTurn(o.State, o.Now())
+	t.emit(gathering.EventRunResumed, &gathering.RunResumedData{Instance: o.Instance})
+	if t.err != nil {
+		return false, t.err
+	}
+	return false, o.append(ctx, t.Turn, nil)
+}
+
+// drain stops all work and records what still ends by itself within Drain.
+func (o *Owner) drain(ctx context.Context, stop context.CancelCauseFunc) (Ending, error) {
+	stop(errReleased)
+	limit := time.NewTimer(o.Drain)
+	defer limit.Stop()
+	for len(o.work) > 0 && !o.State.Run.Terminal() {
+		select {
+		case <-limit.C:
+			return Released, nil
+		case e := <-o.messages:
+			f, ok := e.message.(Finished)
+			if ok && f.Failure != nil && f.Failure.Kind == gathering.KindCancelled {
+				delete(o.work, o.State.graph.index[f.Node]) // interrupted; its attempt does not count
+				continue
+			}
+			if err := o.step(ctx, []envelope{e}); err != nil {
+				return Released, err
+			}
+		}
+	}
+	if o.State.Run.Terminal() {
+		return Ended, nil
+	}
+	return Released, nil
+}
+
+// join waits for the goroutines of the run. Work that does not stop is left
+// behind after Drain; what it still says is dropped.
+func (o *Owner) join() {
+	done := make(chan struct{})
+	go func() {
+		o.workers.Wait()
+		close(done)
+	}()
+	limit := time.NewTimer(o.Drain)
+	defer limit.Stop()
+	select {
+	case <-done:
+	case <-limit.C:
+		o.Logger.Warn("work goes on that was told to stop", slog.String("run_id", string(o.State.ID)))
+	}
+}

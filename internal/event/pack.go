@@ -1,0 +1,115 @@
+package event
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"gathering"
+	"gathering/internal/store"
+)
+
+// FormatVersion is the version of the rows that [Pack] writes. Every version
+// that was ever released stays readable.
+const FormatVersion = 1
+
+// MaxInline is the size in bytes up to which an event's data is kept in its
+// row; longer data is kept beside it as a blob.
+const MaxInline = 32 << 10
+
+// Blob is an event's data that is kept beside its row, named by its SHA-256 in hex.
+type Blob struct {
+	Hash string
+	Data []byte // encoded by store.Encode
+}
+
+// packed is one event of a row. What all events of a row share, or what counts
+// up, is in the row's columns.
+type packed struct {
+	Type    gathering.EventType `json:"t"`
+	Later   int64               `json:"l,omitempty"` // microseconds after the row's first event
+	Node    string              `json:"n,omitempty"`
+	Item    *int                `json:"i,omitempty"`
+	Attempt int                 `json:"a,omitempty"`
+	Data    json.RawMessage     `json:"d,omitempty"`
+	Blob    string              `json:"b,omitempty"`
+}
+
+// Row is a row of a log: the events of one commit.
+type Row struct {
+	Stream  string
+	Seq     int64 // of the first event
+	Last    int64 // of the last event
+	At      int64 // of the first event, microseconds since 1970
+	Version int
+	Rows    []byte
+}
+
+// Pack packs the events of one commit, which follow one another in one stream.
+func Pack(events []gathering.Event) (Row, []Blob, error) {
+	first := events[0]
+	row := Row{
+		Stream: first.Stream, Seq: first.Seq, Last: events[len(events)-1].Seq,
+		At: first.At.UnixMicro(), Version: FormatVersion,
+	}
+	var blobs []Blob
+	list := make([]packed, len(events))
+	for i, e := range events {
+		p := packed{
+			Type: e.Type, Later: e.At.UnixMicro() - row.At,
+			Node: e.Node, Item: e.Item, Attempt: e.Attempt, Data: e.Data,
+		}
+		if len(e.Data) > MaxInline {
+			sum := sha256.Sum256(e.Data)
+			p.Data, p.Blob = nil, hex.EncodeToString(sum[:])
+			blobs = append(blobs, Blob{Hash: p.Blob, Data: store.Encode(e.Data)})
+		}
+		list[i] = p
+	}
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(list); err != nil {
+		return Row{}, nil, fmt.Errorf("pack %d events of %s: %w", len(events), first.Stream, err)
+	}
+	row.Rows = store.Encode(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+	return row, blobs, nil
+}
+
+// Unpack returns the events of a row. Blob fetches data that is kept beside it.
+func Unpack(ctx context.Context, row Row, blob func(ctx context.Context, hash string) ([]byte, error)) ([]gathering.Event, error) {
+	if row.Version != FormatVersion {
+		return nil, fmt.Errorf("unpack %s at %d: format %d is newer than this program", row.Stream, row.Seq, row.Version)
+	}
+	text, err := store.Decode(row.Rows)
+	if err != nil {
+		return nil, fmt.Errorf("unpack %s at %d: %w", row.Stream, row.Seq, err)
+	}
+	var list []packed
+	if err := json.Unmarshal(text, &list); err != nil {
+		return nil, fmt.Errorf("unpack %s at %d: %w", row.Stream, row.Seq, err)
+	}
+	events := make([]gathering.Event, len(list))
+	for i, p := range list {
+		events[i] = gathering.Event{
+			Stream: row.Stream, Seq: row.Seq + int64(i), Type: p.Type,
+			At:   time.UnixMicro(row.At + p.Later).UTC(),
+			Node: p.Node, Item: p.Item, Attempt: p.Attempt, Data: p.Data,
+		}
+		if p.Blob == "" {
+			continue
+		}
+		stored, err := blob(ctx, p.Blob)
+		if err != nil {
+			return nil, fmt.Errorf("fetch the data of %s at %d: %w", row.Stream, events[i].Seq, err)
+		}
+		if events[i].Data, err = store.Decode(stored); err != nil {
+			return nil, fmt.Errorf("decode the data of %s at %d: %w", row.Stream, events[i].Seq, err)
+		}
+	}
+	return events, nil
+}

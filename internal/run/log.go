@@ -1,0 +1,253 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"gathering"
+	"gathering/internal/engine"
+	"gathering/internal/event"
+	"gathering/internal/store"
+)
+
+// runLog is the log and the inbox of one run as its owner sees them. It
+// belongs to the owner's goroutine.
+type runLog struct {
+	service    *Service
+	run        gathering.Run
+	parentNode string
+	workspace  string
+	fresh      bool // the run's row is still to be inserted
+	inboxSeen  int64
+}
+
+func newRunLog(s *Service, r gathering.Run) *runLog {
+	return &runLog{service: s, run: r}
+}
+
+var _ engine.Log = (*runLog)(nil)
+
+// Append implements [engine.Log].
+func (l *runLog) Append(ctx context.Context, c engine.Commit) (bool, error) {
+	m := &member{run: l.run, now: l.service.now()}
+	if err := l.fill(ctx, m, c); err != nil {
+		return false, err
+	}
+	if err := l.writeBlobs(ctx, m.blobs); err != nil {
+		return false, err
+	}
+	if err := l.service.committer.Commit(ctx, m); err != nil {
+		return false, err
+	}
+	if m.update == nil || !c.Park || m.updated {
+		l.run.State = c.State
+		if c.Progress {
+			l.run.Crashes = 0
+		}
+	}
+	l.fresh = false
+	l.ring(m, c)
+	return c.Park && m.updated, nil
+}
+
+// fill lays out what the commit writes.
+func (l *runLog) fill(ctx context.Context, m *member, c engine.Commit) error {
+	if len(c.Events) > 0 {
+		row, blobs, err := event.Pack(c.Events)
+		if err != nil {
+			return err
+		}
+		m.logs = append(m.logs, row)
+		m.blobs = blobs
+	}
+	m.consumed = c.Consumed
+	for _, child := range c.Start {
+		if err := l.startChild(ctx, m, child); err != nil {
+			return err
+		}
+	}
+	for _, child := range c.Cancel {
+		data, err := json.Marshal(engine.CancelMail{By: string(l.run.ID)})
+		if err != nil {
+			return fmt.Errorf("encode the request to cancel %s: %w", child.ID, err)
+		}
+		m.mail = append(m.mail, mail{to: child.ID, id: "box_cancel_" + string(l.run.ID), kind: engine.MailCancel, data: store.Encode(data)})
+	}
+	if c.Ended != nil && l.run.Parent != "" {
+		if err := l.tellParent(m, c); err != nil {
+			return err
+		}
+	}
+	l.row(m, c)
+	return nil
+}
+
+// row says what becomes of the run's own row: an insert, an update where
+// something changes that it is searched or claimed by, or nothing.
+func (l *runLog) row(m *member, c engine.Commit) {
+	if l.fresh {
+		r := l.run
+		r.State = c.State
+		insert := insertOf(r, m.now)
+		insert.parentNode = l.parentNode
+		m.inserts = append(m.inserts, insert)
+		m.fresh = true
+		return
+	}
+	ended := c.State.Terminal()
+	if c.State == l.run.State && !c.Park && (!c.Progress || l.run.Crashes == 0) {
+		return
+	}
+	u := &update{state: c.State, owner: string(l.run.Owner), progress: c.Progress, seen: -1}
+	switch {
+	case ended:
+		u.owner = ""
+		u.finished = m.now.UnixMicro()
+	case c.Park:
+		u.owner = ""
+		u.seen = l.inboxSeen
+		if !c.ReadyAt.IsZero() {
+			u.ready = c.ReadyAt.UnixMicro()
+		}
+	}
+	m.update = u
+}
+
+// startChild inserts a child run with its first event. A child that cannot be
+// is reported to the node like one that failed at once.
+func (l *runLog) startChild(ctx context.Context, m *member, child engine.StartChild) error {
+	s := l.service
+	refuse := func(err error) error {
+		data, encodeErr := json.Marshal(engine.ChildEndedMail{
+			Run: child.ID, Node: child.Trigger.Node, State: gathering.RunFailed, Failure: gathering.FailureOf(err),
+		})
+		if encodeErr != nil {
+			return fmt.Errorf("encode the refusal of %s: %w", child.ID, encodeErr)
+		}
+		m.mail = append(m.mail, mail{to: l.run.ID, id: childMailID(child.ID), kind: engine.MailChildEnded, data: store.Encode(data)})
+		return nil
+	}
+	if l.run.Depth+1 > gathering.MaxDepth {
+		return refuse(gathering.NewError(gathering.KindInvalid, "runs start runs more than %d deep", gathering.MaxDepth))
+	}
+	pipeline, version, err := s.pipelines.Admit(ctx, l.run.Project, child.Spec.Pipeline, child.Spec.Input)
+	if err != nil {
+		if gathering.KindOf(err) == gathering.KindInternal || gathering.KindOf(err) == gathering.KindUnavailable {
+			return err
+		}
+		return refuse(err)
+	}
+	graph, err := s.pipelines.Graph(ctx, pipeline, version)
+	if err != nil {
+		return err
+	}
+	now := m.now.UTC().Truncate(time.Microsecond)
+	r := gathering.Run{
+		ID: child.ID, Project: l.run.Project, Pipeline: pipeline, Version: version, State: gathering.RunQueued,
+		Priority: l.run.Priority, Labels: l.run.Labels, Root: l.run.Root, Depth: l.run.Depth + 1, CreatedAt: now,
+	}
+	if child.Spec.Wait {
+		r.Parent = l.run.ID
+	}
+	if graph.Timeout > 0 {
+		deadline := now.Add(graph.Timeout)
+		r.Deadline = &deadline
+	}
+	state := engine.NewState(graph, r.ID, r.Root, r.Project)
+	turn, err := engine.Queue(state, now, gathering.RunQueuedData{
+		Pipeline: pipeline, Version: version, Input: child.Spec.Input, Trigger: child.Trigger, Workspace: l.workspace,
+	})
+	if err != nil {
+		return err
+	}
+	row, blobs, err := event.Pack(turn.Events)
+	if err != nil {
+		return err
+	}
+	insert := insertOf(r, m.now)
+	insert.parentNode = child.Trigger.Node
+	m.inserts = append(m.inserts, insert)
+	m.logs = append(m.logs, row)
+	return l.writeChildBlobs(ctx, r.ID, blobs)
+}
+
+func childMailID(child gathering.RunID) string { return "box_ended_" + string(child) }
+
+func (l *runLog) tellParent(m *member, c engine.Commit) error {
+	data, err := json.Marshal(engine.ChildEndedMail{
+		Run: l.run.ID, Node: l.parentNode, State: c.State, Output: c.Ended.Output, Failure: c.Ended.Failure,
+	})
+	if err != nil {
+		return fmt.Errorf("encode the end of %s: %w", l.run.ID, err)
+	}
+	m.mail = append(m.mail, mail{to: l.run.Parent, id: childMailID(l.run.ID), kind: engine.MailChildEnded, data: store.Encode(data)})
+	return nil
+}
+
+func (l *runLog) writeBlobs(ctx context.Context, blobs []event.Blob) error {
+	return l.writeChildBlobs(ctx, l.run.ID, blobs)
+}
+
+// writeChildBlobs writes long values before the row that names them. They are
+// named by their content, so writing them twice is writing them once.
+func (l *runLog) writeChildBlobs(ctx context.Context, id gathering.RunID, blobs []event.Blob) error {
+	for _, b := range blobs {
+		err := l.service.db.Tx(ctx, func(tx *store.Tx) error {
+			_, err := tx.Exec(ctx, `INSERT INTO blobs (run_id, hash, data) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
+				string(id), b.Hash, b.Data)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("write a blob of %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// ring wakes those who wait for what was just committed.
+func (l *runLog) ring(m *member, c engine.Commit) {
+	bell := &l.service.bell
+	bell.Ring(topicLog(l.run.ID))
+	for _, letter := range m.mail {
+		bell.Ring(topicMail(letter.to))
+	}
+	if len(m.mail) > 0 || len(c.Start) > 0 || c.Park {
+		bell.Ring(topicClaim)
+	}
+}
+
+// Mail implements [engine.Log].
+func (l *runLog) Mail(ctx context.Context) ([]engine.Mail, error) {
+	q := l.service.db.Read()
+	var seen int64
+	// The count is read before the entries: an entry that comes in between is
+	// among them and only makes the count look old.
+	if err := q.QueryRow(ctx, `SELECT inbox FROM runs WHERE id = $1`, string(l.run.ID)).Scan(&seen); err != nil {
+		return nil, fmt.Errorf("read the inbox count of %s: %w", l.run.ID, err)
+	}
+	rows, err := q.Query(ctx, `SELECT id, kind, data FROM run_inbox WHERE run_id = $1 ORDER BY at, id`, string(l.run.ID))
+	if err != nil {
+		return nil, fmt.Errorf("read the inbox of %s: %w", l.run.ID, err)
+	}
+	var entries []engine.Mail
+	err = rows.Each(func(row store.Scanner) error {
+		var (
+			m    engine.Mail
+			data []byte
+		)
+		if err := row.Scan(&m.ID, &m.Kind, &data); err != nil {
+			return err
+		}
+		decoded, err := store.Decode(data)
+		m.Data = decoded
+		entries = append(entries, m)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the inbox of %s: %w", l.run.ID, err)
+	}
+	l.inboxSeen = seen
+	return entries, nil
+}

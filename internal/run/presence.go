@@ -1,0 +1,221 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"gathering"
+	"gathering/internal/store"
+)
+
+// presence says that a worker's instance is alive and finds those that are not.
+//
+// An instance raises its counter every beat, on a connection that holds an
+// advisory lock. An observer calls it dead when, on the observer's own clock,
+// the counter stood still for five beats, or for two while the lock is free.
+// Clocks of different machines are never compared. On SQLite the lock on the
+// data directory proves every other instance dead.
+type presence struct {
+	worker   *Worker
+	liveness store.Liveness
+	seen     map[gathering.InstanceID]sighting
+	held     map[gathering.RunID]held // as of the last beat
+	lastBeat time.Time
+}
+
+// sighting is a counter and since when it has stood there, on our clock.
+type sighting struct {
+	counter int64
+	since   time.Time
+}
+
+func livenessKey(id gathering.InstanceID) string { return "gathering/" + string(id) }
+
+// register makes the instance known and puts back the runs of the dead.
+func (p *presence) register(ctx context.Context) error {
+	w, db := p.worker, p.worker.service.db
+	liveness, err := db.HoldLiveness(ctx, livenessKey(w.instance))
+	if err != nil {
+		return err
+	}
+	p.liveness = liveness
+	err = db.Tx(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO instances (id, started_at, counter, host, pid, version, max_engine)
+			VALUES ($1, $2, 0, $3, $4, $5, $6)`, string(w.instance), w.service.now().UnixMicro(),
+			w.options.Host, w.options.PID, w.options.Version, EngineVersion)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("register %s: %w", w.instance, err)
+	}
+	p.lastBeat = time.Now()
+	return p.observe(ctx)
+}
+
+func (p *presence) loop(ctx context.Context) {
+	ticker := time.NewTicker(p.worker.options.Beat)
+	defer ticker.Stop()
+	defer p.leave()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := p.beat(ctx); err != nil && ctx.Err() == nil {
+			p.worker.logger.Error("could not say that the instance is alive", slog.String("error", err.Error()))
+		}
+	}
+}
+
+func (p *presence) beat(ctx context.Context) error {
+	begun := time.Now()
+	n, err := p.liveness.Beat(ctx, `UPDATE instances SET counter = counter + 1 WHERE id = $1`, string(p.worker.instance))
+	switch {
+	case err != nil && begun.Sub(p.lastBeat) < 4*p.worker.options.Beat:
+		return err
+	case err != nil || n == 0:
+		// Others may take this instance for dead, or have. What it owns is no
+		// longer its own to work on.
+		p.worker.logger.Error("the instance is cut off and stops its work")
+		p.worker.stop()
+		return err
+	}
+	p.lastBeat = begun
+	if err := p.observe(ctx); err != nil {
+		return err
+	}
+	p.held, err = p.worker.reconcile(ctx, p.held)
+	return err
+}
+
+// observe puts back the runs of instances that are dead.
+func (p *presence) observe(ctx context.Context) error {
+	db := p.worker.service.db
+	rows, err := db.Read().Query(ctx, `SELECT id, counter FROM instances WHERE id <> $1`, string(p.worker.instance))
+	if err != nil {
+		return fmt.Errorf("look at the other instances: %w", err)
+	}
+	counters := make(map[gathering.InstanceID]int64)
+	err = rows.Each(func(row store.Scanner) error {
+		var (
+			id      gathering.InstanceID
+			counter int64
+		)
+		err := row.Scan(&id, &counter)
+		counters[id] = counter
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("look at the other instances: %w", err)
+	}
+	for id, counter := range counters {
+		dead, err := p.dead(ctx, id, counter)
+		if err != nil {
+			return err
+		}
+		if dead {
+			if err := p.worker.service.orphan(ctx, id); err != nil {
+				return err
+			}
+		}
+	}
+	for id := range p.seen {
+		if _, there := counters[id]; !there {
+			delete(p.seen, id)
+		}
+	}
+	return nil
+}
+
+func (p *presence) dead(ctx context.Context, id gathering.InstanceID, counter int64) (bool, error) {
+	db := p.worker.service.db
+	if db.Dialect().Database == store.SQLite {
+		return true, nil
+	}
+	last, ok := p.seen[id]
+	if !ok || last.counter != counter {
+		p.seen[id] = sighting{counter, time.Now()}
+		return false, nil
+	}
+	beat := p.worker.options.Beat
+	switch silent := time.Since(last.since); {
+	case silent >= 5*beat:
+		return true, nil
+	case silent >= 2*beat:
+		alive, err := db.Alive(ctx, livenessKey(id))
+		return !alive, err
+	default:
+		return false, nil
+	}
+}
+
+// leave takes the instance off the list. Its runs have been let go of by then.
+func (p *presence) leave() {
+	w := p.worker
+	w.owners.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), w.options.Drain)
+	defer cancel()
+	err := w.service.db.Tx(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM instances WHERE id = $1
+			AND NOT EXISTS (SELECT 1 FROM runs WHERE owner = $1)`, string(w.instance))
+		return err
+	})
+	if err != nil {
+		w.logger.Error("could not take the instance off the list", slog.String("error", err.Error()))
+	}
+	if err := p.liveness.Close(ctx); err != nil {
+		w.logger.Error("could not let the instance's key go", slog.String("error", err.Error()))
+	}
+}
+
+// held is a run that the database says this instance owns.
+type held struct {
+	run   gathering.Run
+	inbox int64
+}
+
+// reconcile compares what this instance owns in the database with what it
+// works on. It wakes owners that have mail from other processes, and lets go
+// of runs that nobody here works on and nobody did a beat ago either: one that
+// was claimed this very moment is not yet worked on.
+func (w *Worker) reconcile(ctx context.Context, before map[gathering.RunID]held) (map[gathering.RunID]held, error) {
+	s := w.service
+	rows, err := s.db.Read().Query(ctx, `SELECT id, epoch, inbox FROM runs WHERE owner = $1`, string(w.instance))
+	if err != nil {
+		return before, fmt.Errorf("look at the runs owned: %w", err)
+	}
+	now := make(map[gathering.RunID]held)
+	err = rows.Each(func(row store.Scanner) error {
+		h := held{run: gathering.Run{Owner: w.instance}}
+		err := row.Scan(&h.run.ID, &h.run.Epoch, &h.inbox)
+		now[h.run.ID] = h
+		return err
+	})
+	if err != nil {
+		return before, fmt.Errorf("look at the runs owned: %w", err)
+	}
+	for id, h := range now {
+		last, known := before[id]
+		switch {
+		case w.owns(id):
+			if h.inbox != last.inbox {
+				s.bell.Ring(topicMail(id))
+			}
+		case known && last.run.Epoch == h.run.Epoch:
+			w.logger.Warn("let go of a run that nobody worked on", slog.String("run_id", string(id)))
+			if err := s.release(ctx, h.run); err != nil {
+				return now, err
+			}
+		}
+	}
+	return now, nil
+}
+
+func (w *Worker) owns(id gathering.RunID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.owned[id]
+}

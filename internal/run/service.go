@@ -1,0 +1,200 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"gathering"
+	"gathering/internal/engine"
+	"gathering/internal/event"
+	"gathering/internal/store"
+)
+
+// EngineVersion is the newest form of log that this program folds. A run
+// needs at least its own, and older programs leave it alone.
+const EngineVersion = 1
+
+// Pipelines is what runs need to know of stored pipelines.
+type Pipelines interface {
+	// Graph returns the bound graph of a version.
+	Graph(ctx context.Context, id gathering.PipelineID, version int) (*engine.Graph, error)
+	// Admit returns the published version of a pipeline of the project, if it
+	// takes the input.
+	Admit(ctx context.Context, project gathering.ProjectID, name string, input json.RawMessage) (gathering.PipelineID, int, error)
+}
+
+// Options configure a [Service].
+type Options struct {
+	DB        *store.DB
+	Pipelines Pipelines
+	Logger    *slog.Logger
+	Now       func() time.Time // nil is time.Now
+}
+
+// Service stores and reads runs. It executes none: a [Worker] does.
+type Service struct {
+	db        *store.DB
+	pipelines Pipelines
+	logger    *slog.Logger
+	now       func() time.Time
+	bell      event.Bell
+	committer *store.Committer[*member]
+	local     localWorker
+}
+
+// NewService returns a service. Close it.
+func NewService(o Options) *Service {
+	s := &Service{db: o.DB, pipelines: o.Pipelines, logger: o.Logger, now: o.Now}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.committer = store.NewCommitter(store.CommitterOptions[*member]{Write: s.write, Size: (*member).size})
+	return s
+}
+
+// Close waits for commits under way. Stop the worker first.
+func (s *Service) Close() { s.committer.Close() }
+
+// New says what a new run is.
+type New struct {
+	ID        gathering.RunID // "" makes a fresh one
+	Project   gathering.ProjectID
+	Pipeline  gathering.PipelineID
+	Version   int
+	Input     json.RawMessage
+	Vars      map[string]json.RawMessage
+	Labels    map[string]string
+	Workspace string
+	Priority  int
+}
+
+// Start stores a new run. When it returns, the run is durable. A worker of
+// this process with a free slot begins it at once; else the next free worker
+// does. Input is expected to have been checked against the pipeline's schema.
+func (s *Service) Start(ctx context.Context, n New) (gathering.Run, error) {
+	now := s.now().UTC().Truncate(time.Microsecond)
+	if err := checkNew(n); err != nil {
+		return gathering.Run{}, err
+	}
+	graph, err := s.pipelines.Graph(ctx, n.Pipeline, n.Version)
+	if err != nil {
+		return gathering.Run{}, err
+	}
+	r := gathering.Run{
+		ID: n.ID, Project: n.Project, Pipeline: n.Pipeline, Version: n.Version,
+		State: gathering.RunQueued, Priority: n.Priority, Labels: n.Labels, CreatedAt: now,
+	}
+	if r.ID == "" {
+		r.ID = gathering.NewRunID(now)
+	}
+	r.Root = r.ID
+	queued := gathering.RunQueuedData{
+		Pipeline: n.Pipeline, Version: n.Version, Input: n.Input, Vars: n.Vars,
+		Trigger: gathering.Trigger{Kind: "manual"}, Workspace: n.Workspace,
+	}
+	if graph.Timeout > 0 {
+		deadline := now.Add(graph.Timeout)
+		r.Deadline = &deadline
+	}
+	return s.insert(ctx, graph, r, queued)
+}
+
+func checkNew(n New) error {
+	if n.Input != nil {
+		if err := gathering.CheckJSON("input", n.Input); err != nil {
+			return err
+		}
+	}
+	for name, value := range n.Vars {
+		if err := gathering.CheckJSON("vars."+name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insert stores a run and, with a local worker that has a free slot, the first
+// events of its work in the same commit.
+func (s *Service) insert(ctx context.Context, graph *engine.Graph, r gathering.Run, queued gathering.RunQueuedData) (gathering.Run, error) {
+	state := engine.NewState(graph, r.ID, r.Root, r.Project)
+	turn, err := engine.Queue(state, r.CreatedAt, queued)
+	if err != nil {
+		return gathering.Run{}, err
+	}
+	worker := s.local.take(r)
+	if worker != nil {
+		begin, err := engine.Next(state, r.CreatedAt, engine.Begin{})
+		if err != nil {
+			worker.giveBack(r.ID)
+			return gathering.Run{}, fmt.Errorf("begin %s: %w", r.ID, err)
+		}
+		turn.Events = append(turn.Events, begin.Events...)
+		turn.Effects = begin.Effects
+		r.Owner, r.Epoch = worker.instance, 1
+	}
+	l := newRunLog(s, r)
+	l.fresh = true
+	l.parentNode = queued.Trigger.Node
+	if _, err := l.Append(ctx, engine.NewCommit(state, turn)); err != nil {
+		if worker != nil {
+			worker.giveBack(r.ID)
+		}
+		return gathering.Run{}, fmt.Errorf("insert %s: %w", r.ID, err)
+	}
+	r.State = state.Run
+	if worker != nil {
+		worker.own(l, state, turn)
+	} else {
+		s.bell.Ring(topicClaim)
+	}
+	return r, nil
+}
+
+// Cancel asks a run to stop. Its work is told so as soon as its owner reads
+// its inbox; a parked run is claimed for it. A run that has ended is a
+// conflict.
+func (s *Service) Cancel(ctx context.Context, id gathering.RunID, by string) error {
+	data, err := json.Marshal(engine.CancelMail{By: by})
+	if err != nil {
+		return fmt.Errorf("encode the request to cancel %s: %w", id, err)
+	}
+	return s.send(ctx, id, engine.MailCancel, data)
+}
+
+// send puts an entry into a run's inbox and makes a parked run claimable.
+func (s *Service) send(ctx context.Context, id gathering.RunID, kind engine.MailKind, data []byte) error {
+	now := s.now()
+	err := s.db.Tx(ctx, func(tx *store.Tx) error {
+		updated, err := tx.Exec(ctx, `UPDATE runs SET inbox = inbox + 1,
+			ready_at = CASE WHEN owner IS NULL THEN $2 ELSE ready_at END
+			WHERE id = $1 AND finished_at IS NULL`, string(id), now.UnixMicro())
+		if err != nil {
+			return err
+		}
+		if updated == 0 {
+			r, err := readRun(ctx, tx, id)
+			if err != nil {
+				return err
+			}
+			return gathering.NewError(gathering.KindConflict, "run %s has ended: %s", id, r.State)
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO run_inbox (run_id, id, kind, data, at) VALUES ($1, $2, $3, $4, $5)`,
+			string(id), string(gathering.NewInboxID(now)), string(kind), store.Encode(data), now.UnixMicro())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("send %s to %s: %w", kind, id, err)
+	}
+	s.bell.Ring(topicMail(id))
+	s.bell.Ring(topicClaim)
+	return nil
+}
+
+// Topics of the bell.
+const topicClaim = "claim" // a run may have become claimable
+
+func topicLog(id gathering.RunID) string  { return "log:" + string(id) }
+func topicMail(id gathering.RunID) string { return "mail:" + string(id) }
