@@ -1,0 +1,80 @@
+package store
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// The first byte of a stored document says how the rest is to be read.
+const (
+	codecRaw       = 0
+	codecZstd      = 1
+	codecEncrypted = 2 // reserved
+)
+
+const (
+	compressFrom = 2 << 10  // bytes; what is shorter gains too little
+	decodeLimit  = 64 << 20 // bytes a stored document may grow to
+)
+
+// zstdCodec holds the tables that compressing needs, which take long to make.
+type zstdCodec struct {
+	encoder *zstd.Encoder
+	decoder *zstd.Decoder
+}
+
+// compression is made once: both halves are used through their stateless,
+// concurrent methods alone.
+//
+//nolint:gochecknoglobals // tables of constants, too slow to make for each document
+var compression = sync.OnceValue(func() *zstdCodec {
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(decodeLimit))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return &zstdCodec{encoder, decoder}
+})
+
+// Encode is the form in which a document is stored: a header byte and the
+// document, compressed if that makes it shorter.
+func Encode(document []byte) []byte {
+	if len(document) >= compressFrom && len(document) <= decodeLimit {
+		stored := make([]byte, 1, len(document)/2+64)
+		stored[0] = codecZstd
+		stored = compression().encoder.EncodeAll(document, stored)
+		if len(stored) <= len(document) {
+			return stored
+		}
+	}
+	stored := make([]byte, 1+len(document))
+	stored[0] = codecRaw
+	copy(stored[1:], document)
+	return stored
+}
+
+// Decode is the document that [Encode] stored. The result may share memory
+// with stored.
+func Decode(stored []byte) ([]byte, error) {
+	if len(stored) == 0 {
+		return nil, fmt.Errorf("decode a stored document: it has no header")
+	}
+	switch stored[0] {
+	case codecRaw:
+		return stored[1:], nil
+	case codecZstd:
+		document, err := compression().decoder.DecodeAll(stored[1:], nil)
+		if err != nil {
+			return nil, fmt.Errorf("decode a stored document: %w", err)
+		}
+		return document, nil
+	case codecEncrypted:
+		return nil, fmt.Errorf("decode a stored document: it is encrypted and no key is set")
+	}
+	return nil, fmt.Errorf("decode a stored document: its header %#x is unknown", stored[0])
+}

@@ -1,0 +1,133 @@
+package store
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// Database is one of the two databases.
+type Database string
+
+// The databases GatheRing runs on.
+const (
+	SQLite     Database = "sqlite"
+	PostgreSQL Database = "postgresql"
+)
+
+// Dialect is what SQL has to say differently on the two databases, in one
+// place. Everything else is written once.
+type Dialect struct {
+	Database Database
+	Version  string // as in "3.50.4" or "15.14"
+}
+
+// String is for people: "postgresql 15.14".
+func (d Dialect) String() string { return string(d.Database) + " " + d.Version }
+
+// ForUpdate is the suffix of a SELECT that locks the rows it returns until the
+// transaction ends: "" on SQLite, where a write transaction is alone anyway.
+func (d Dialect) ForUpdate() string { return d.Locking("FOR UPDATE") }
+
+// Locking is clause, a PostgreSQL locking clause such as
+// "FOR NO KEY UPDATE OF r SKIP LOCKED", with a space before it; "" on SQLite.
+func (d Dialect) Locking(clause string) string {
+	if d.Database == SQLite {
+		return ""
+	}
+	return " " + clause
+}
+
+// FeedLock is the statement to run right before a row is added to the feed, as
+// the last but one of the transaction: with it the order of positions is the
+// order of commits. It is "" on SQLite, which writes one transaction at a time.
+func (d Dialect) FeedLock() string {
+	if d.Database == SQLite {
+		return ""
+	}
+	// The key is unique to this schema's feed: a constant above, the table's OID below.
+	return `SELECT pg_advisory_xact_lock(5135603447292250112 + 'feed'::regclass::oid::bigint)`
+}
+
+// Ambiguous reports whether err came from a commit that may or may not have
+// happened: the connection broke before the answer came. Only reading tells.
+func Ambiguous(err error) bool {
+	_, ok := errors.AsType[*AmbiguousError](err)
+	return ok
+}
+
+// AmbiguousError is the error of a commit that may or may not have happened.
+type AmbiguousError struct {
+	Err error // why nobody can tell
+}
+
+func (e *AmbiguousError) Error() string {
+	return "the commit may or may not have happened: " + e.Err.Error()
+}
+
+// Unwrap returns why nobody can tell.
+func (e *AmbiguousError) Unwrap() error { return e.Err }
+
+// IsUniqueViolation reports whether err says that a row with the same key is
+// there already.
+func IsUniqueViolation(err error) bool {
+	return sqliteUniqueViolation(err) || postgresUniqueViolation(err)
+}
+
+// named turns errors that say what is the matter with the database itself into
+// [gathering.Error]s that a client may see, and returns all others as they are.
+func (d Dialect) named(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case d.Database == SQLite:
+		return sqliteNamed(err)
+	default:
+		return postgresNamed(err)
+	}
+}
+
+// rowSource expands {rows} in query for one statement that takes all rows. The
+// parameters of the rows come after the first given ones.
+func (d Dialect) rowSource(query string, columns []Column, given int) string {
+	var b strings.Builder
+	if d.Database == SQLite {
+		b.WriteString("(SELECT ")
+		for i, c := range columns {
+			separate(&b, i)
+			b.WriteString("value ->> " + strconv.Itoa(i) + " AS " + c.Name)
+		}
+		b.WriteString(" FROM json_each($" + strconv.Itoa(given+1) + ")) AS w")
+	} else {
+		b.WriteString("unnest(")
+		for i, c := range columns {
+			separate(&b, i)
+			b.WriteString("$" + strconv.Itoa(given+i+1) + "::" + c.Type.postgres() + "[]")
+		}
+		b.WriteString(") AS w(")
+		for i, c := range columns {
+			separate(&b, i)
+			b.WriteString(c.Name)
+		}
+		b.WriteString(")")
+	}
+	return strings.ReplaceAll(query, "{rows}", b.String())
+}
+
+// oneRowSource expands {rows} in query for a statement that takes one row.
+func oneRowSource(query string, columns []Column, given int) string {
+	var b strings.Builder
+	b.WriteString("(SELECT ")
+	for i, c := range columns {
+		separate(&b, i)
+		b.WriteString("$" + strconv.Itoa(given+i+1) + " AS " + c.Name)
+	}
+	b.WriteString(") AS w")
+	return strings.ReplaceAll(query, "{rows}", b.String())
+}
+
+func separate(b *strings.Builder, i int) {
+	if i > 0 {
+		b.WriteString(", ")
+	}
+}

@@ -1,0 +1,118 @@
+-- Times are microseconds since 1970 in UTC. Documents and log rows are in the
+-- store's codec: a header byte, then the bytes. Text sorts by its bytes, as it
+-- does in SQLite.
+
+-- +goose Up
+CREATE TABLE meta (
+    key   TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    value TEXT COLLATE "C" NOT NULL
+);
+
+CREATE TABLE instances (
+    id         TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    started_at BIGINT NOT NULL,
+    counter    BIGINT NOT NULL,
+    host       TEXT COLLATE "C" NOT NULL,
+    pid        BIGINT NOT NULL,
+    version    TEXT COLLATE "C" NOT NULL,
+    max_engine BIGINT NOT NULL
+);
+
+-- What a run is searched and claimed by. Its state is the fold of its log.
+CREATE TABLE runs (
+    id              TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    project         TEXT COLLATE "C" NOT NULL,
+    pipeline        TEXT COLLATE "C" NOT NULL,
+    version         BIGINT NOT NULL,
+    state           TEXT COLLATE "C" NOT NULL,
+    owner           TEXT COLLATE "C",
+    epoch           BIGINT NOT NULL,
+    inbox           BIGINT NOT NULL,
+    crashes         BIGINT NOT NULL,
+    ready_at        BIGINT,
+    deadline        BIGINT,
+    priority        BIGINT NOT NULL,
+    queue           TEXT COLLATE "C" NOT NULL,
+    concurrency_key TEXT COLLATE "C",
+    run_key         TEXT COLLATE "C",
+    labels          TEXT COLLATE "C" NOT NULL,
+    parent_run      TEXT COLLATE "C",
+    parent_node     TEXT COLLATE "C",
+    root_run        TEXT COLLATE "C" NOT NULL,
+    depth           BIGINT NOT NULL,
+    min_engine      BIGINT NOT NULL,
+    created_at      BIGINT NOT NULL,
+    finished_at     BIGINT
+);
+CREATE INDEX runs_ready ON runs (priority DESC, ready_at, id) WHERE owner IS NULL AND ready_at IS NOT NULL;
+CREATE INDEX runs_owned ON runs (owner) WHERE owner IS NOT NULL;
+CREATE INDEX runs_tree ON runs (root_run, parent_run) WHERE parent_run IS NOT NULL;
+CREATE UNIQUE INDEX runs_key ON runs (project, run_key) WHERE run_key IS NOT NULL AND finished_at IS NULL;
+CREATE INDEX runs_concurrency ON runs (concurrency_key) WHERE concurrency_key IS NOT NULL AND finished_at IS NULL;
+
+-- One row per commit of a run: seq is that of the first event packed in rows.
+CREATE TABLE run_log (
+    run_id  TEXT COLLATE "C" NOT NULL,
+    seq     BIGINT NOT NULL,
+    at      BIGINT NOT NULL,
+    version BIGINT NOT NULL,
+    rows    BYTEA  NOT NULL,
+    PRIMARY KEY (run_id, seq)
+);
+
+-- The logs of everything else that is stored.
+CREATE TABLE noun_log (
+    stream  TEXT COLLATE "C" NOT NULL,
+    seq     BIGINT NOT NULL,
+    at      BIGINT NOT NULL,
+    version BIGINT NOT NULL,
+    rows    BYTEA  NOT NULL,
+    PRIMARY KEY (stream, seq)
+);
+
+-- One row per commit that wrote logs: entries is [[stream, first seq, last seq], …].
+-- pos order is commit order.
+CREATE TABLE feed (
+    pos BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at      BIGINT NOT NULL,
+    entries TEXT COLLATE "C" NOT NULL
+);
+
+-- What others have to say to a run's owner.
+CREATE TABLE run_inbox (
+    run_id TEXT COLLATE "C" NOT NULL,
+    id     TEXT COLLATE "C" NOT NULL,
+    kind   TEXT COLLATE "C" NOT NULL,
+    data   BYTEA,
+    at     BIGINT NOT NULL,
+    PRIMARY KEY (run_id, id)
+);
+
+-- Values too large for a log row.
+CREATE TABLE blobs (
+    run_id TEXT COLLATE "C" NOT NULL,
+    hash   TEXT COLLATE "C" NOT NULL,
+    data   BYTEA NOT NULL,
+    PRIMARY KEY (run_id, hash)
+);
+
+CREATE TABLE pipelines (
+    id         TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    project    TEXT COLLATE "C" NOT NULL,
+    name       TEXT COLLATE "C" NOT NULL,
+    published  BIGINT NOT NULL,
+    seq        BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    UNIQUE (project, name)
+);
+
+CREATE TABLE pipeline_versions (
+    pipeline   TEXT COLLATE "C" NOT NULL,
+    number     BIGINT NOT NULL,
+    hash       TEXT COLLATE "C" NOT NULL,
+    document   BYTEA  NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (pipeline, number)
+);
+CREATE INDEX pipeline_versions_hash ON pipeline_versions (pipeline, hash);

@@ -1,0 +1,117 @@
+-- Times are microseconds since 1970 in UTC. Documents and log rows are in the
+-- store's codec: a header byte, then the bytes.
+
+-- +goose Up
+CREATE TABLE meta (
+    key   TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+);
+
+CREATE TABLE instances (
+    id         TEXT   NOT NULL PRIMARY KEY,
+    started_at BIGINT NOT NULL,
+    counter    BIGINT NOT NULL,
+    host       TEXT   NOT NULL,
+    pid        BIGINT NOT NULL,
+    version    TEXT   NOT NULL,
+    max_engine BIGINT NOT NULL
+);
+
+-- What a run is searched and claimed by. Its state is the fold of its log.
+CREATE TABLE runs (
+    id              TEXT   NOT NULL PRIMARY KEY,
+    project         TEXT   NOT NULL,
+    pipeline        TEXT   NOT NULL,
+    version         BIGINT NOT NULL,
+    state           TEXT   NOT NULL,
+    owner           TEXT,
+    epoch           BIGINT NOT NULL,
+    inbox           BIGINT NOT NULL,
+    crashes         BIGINT NOT NULL,
+    ready_at        BIGINT,
+    deadline        BIGINT,
+    priority        BIGINT NOT NULL,
+    queue           TEXT   NOT NULL,
+    concurrency_key TEXT,
+    run_key         TEXT,
+    labels          TEXT   NOT NULL,
+    parent_run      TEXT,
+    parent_node     TEXT,
+    root_run        TEXT   NOT NULL,
+    depth           BIGINT NOT NULL,
+    min_engine      BIGINT NOT NULL,
+    created_at      BIGINT NOT NULL,
+    finished_at     BIGINT
+) WITHOUT ROWID;
+CREATE INDEX runs_ready ON runs (priority DESC, ready_at, id) WHERE owner IS NULL AND ready_at IS NOT NULL;
+CREATE INDEX runs_owned ON runs (owner) WHERE owner IS NOT NULL;
+CREATE INDEX runs_tree ON runs (root_run, parent_run) WHERE parent_run IS NOT NULL;
+CREATE UNIQUE INDEX runs_key ON runs (project, run_key) WHERE run_key IS NOT NULL AND finished_at IS NULL;
+CREATE INDEX runs_concurrency ON runs (concurrency_key) WHERE concurrency_key IS NOT NULL AND finished_at IS NULL;
+
+-- One row per commit of a run: seq is that of the first event packed in rows.
+CREATE TABLE run_log (
+    run_id  TEXT   NOT NULL,
+    seq     BIGINT NOT NULL,
+    at      BIGINT NOT NULL,
+    version BIGINT NOT NULL,
+    rows    BLOB   NOT NULL,
+    PRIMARY KEY (run_id, seq)
+) WITHOUT ROWID;
+
+-- The logs of everything else that is stored.
+CREATE TABLE noun_log (
+    stream  TEXT   NOT NULL,
+    seq     BIGINT NOT NULL,
+    at      BIGINT NOT NULL,
+    version BIGINT NOT NULL,
+    rows    BLOB   NOT NULL,
+    PRIMARY KEY (stream, seq)
+) WITHOUT ROWID;
+
+-- One row per commit that wrote logs: entries is [[stream, first seq, last seq], …].
+-- pos order is commit order.
+CREATE TABLE feed (
+    pos INTEGER PRIMARY KEY AUTOINCREMENT,
+    at      BIGINT NOT NULL,
+    entries TEXT   NOT NULL
+);
+
+-- What others have to say to a run's owner.
+CREATE TABLE run_inbox (
+    run_id TEXT   NOT NULL,
+    id     TEXT   NOT NULL,
+    kind   TEXT   NOT NULL,
+    data   BLOB,
+    at     BIGINT NOT NULL,
+    PRIMARY KEY (run_id, id)
+) WITHOUT ROWID;
+
+-- Values too large for a log row.
+CREATE TABLE blobs (
+    run_id TEXT  NOT NULL,
+    hash   TEXT  NOT NULL,
+    data   BLOB NOT NULL,
+    PRIMARY KEY (run_id, hash)
+);
+
+CREATE TABLE pipelines (
+    id         TEXT   NOT NULL PRIMARY KEY,
+    project    TEXT   NOT NULL,
+    name       TEXT   NOT NULL,
+    published  BIGINT NOT NULL,
+    seq        BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    UNIQUE (project, name)
+);
+
+CREATE TABLE pipeline_versions (
+    pipeline   TEXT   NOT NULL,
+    number     BIGINT NOT NULL,
+    hash       TEXT   NOT NULL,
+    document   BLOB   NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (pipeline, number)
+);
+CREATE INDEX pipeline_versions_hash ON pipeline_versions (pipeline, hash);

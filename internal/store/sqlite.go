@@ -1,0 +1,227 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"gathering"
+)
+
+const (
+	sqliteFile    = "gathering.db"
+	sqliteReaders = 4 // connections that read
+)
+
+// sqliteBackend is one writer, fed by a queue, and a pool of readers.
+type sqliteBackend struct {
+	dialect Dialect
+	pool    *sql.DB // of the writer's one connection
+	readers *sql.DB
+	reading *pooledStatements
+	writer  *writer // nil when read-only
+	keys    liveKeys
+}
+
+func openSQLite(ctx context.Context, o Options) (*sqliteBackend, error) {
+	file, err := filepath.Abs(filepath.Join(o.Dir, sqliteFile))
+	if err != nil {
+		return nil, fmt.Errorf("find the data directory: %w", err)
+	}
+	s := &sqliteBackend{}
+	if err := s.open(ctx, file, o); err != nil {
+		_ = s.close()
+		return nil, sqliteNamed(err)
+	}
+	return s, nil
+}
+
+func (s *sqliteBackend) open(ctx context.Context, file string, o Options) error {
+	if err := s.openReaders(ctx, file, o); err != nil {
+		return err
+	}
+	if o.ReadOnly {
+		return checkSchema(ctx, s.readers, SQLite)
+	}
+	pool, err := sql.Open("sqlite", sqliteName(file, "rwc",
+		"auto_vacuum(incremental)", // takes effect before the first table alone
+		"journal_mode(wal)",
+		"synchronous(full)",
+		"foreign_keys(on)",
+		"journal_size_limit(67108864)",
+		"cache_size(-16384)",
+	))
+	if err != nil {
+		return fmt.Errorf("open %s: %w", sqliteFile, err)
+	}
+	pool.SetMaxOpenConns(1)
+	s.pool = pool
+	if err := migrate(ctx, pool, SQLite, o.Logger); err != nil {
+		return err
+	}
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("open the writer: %w", err)
+	}
+	s.writer = newWriter(conn, s.dialect, o.Commit)
+	return nil
+}
+
+func (s *sqliteBackend) openReaders(ctx context.Context, file string, o Options) error {
+	mode := "ro"
+	if !o.ReadOnly {
+		mode = "rw"
+		// Whoever may read the file reads everything, so it is made here, for
+		// its owner alone; SQLite gives the files beside it the same rights.
+		made, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the directory is the operator's choice
+		if err != nil {
+			return gathering.NewError(gathering.KindUnavailable, "the data directory cannot be written").WithCause(err)
+		}
+		_ = made.Close()
+	} else if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return gathering.NewError(gathering.KindNotFound, "there is no database in the data directory").WithCause(err)
+	}
+	readers, err := sql.Open("sqlite", sqliteName(file, mode, "query_only(on)"))
+	if err != nil {
+		return fmt.Errorf("open %s: %w", sqliteFile, err)
+	}
+	readers.SetMaxOpenConns(sqliteReaders)
+	readers.SetMaxIdleConns(sqliteReaders)
+	s.readers, s.reading = readers, newPooledStatements(readers)
+	s.dialect = Dialect{Database: SQLite}
+	if err := readers.QueryRowContext(ctx, `SELECT sqlite_version()`).Scan(&s.dialect.Version); err != nil {
+		return fmt.Errorf("open %s: %w", sqliteFile, err)
+	}
+	return nil
+}
+
+// sqliteName is the data source name of file.
+func sqliteName(file, mode string, pragmas ...string) string {
+	query := url.Values{"mode": {mode}, "_pragma": append(pragmas, "busy_timeout(5000)")}
+	name := url.URL{Scheme: "file", Path: file, RawQuery: query.Encode()}
+	return name.String()
+}
+
+func (s *sqliteBackend) tx(ctx context.Context, fn func(tx *Tx) error) error {
+	return s.writer.tx(ctx, fn)
+}
+
+func (s *sqliteBackend) run(ctx context.Context, b *Batch) error {
+	return s.writer.tx(ctx, func(tx *Tx) error { return b.runEach(ctx, tx) })
+}
+
+func (s *sqliteBackend) reader() session { return s.reading }
+
+func (s *sqliteBackend) close() error {
+	if s.writer != nil {
+		s.writer.close()
+	}
+	var err error
+	if s.readers != nil {
+		s.reading.close()
+		err = s.readers.Close()
+	}
+	if s.pool != nil {
+		err = errors.Join(err, s.pool.Close())
+	}
+	return err
+}
+
+// runEach carries the batch out statement by statement.
+func (b *Batch) runEach(ctx context.Context, tx *Tx) error {
+	for i := range b.statements {
+		if err := b.statements[i].runOn(ctx, tx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *statement) runOn(ctx context.Context, tx *Tx) error {
+	switch {
+	case s.rows == nil:
+		return tx.runStatement(ctx, s.query, s.args, s.scan)
+	case !s.hasBytes():
+		rows, err := s.rowsJSON()
+		if err != nil {
+			return err
+		}
+		query := tx.dialect.rowSource(s.query, s.columns, len(s.args))
+		return tx.runStatement(ctx, query, append(s.args[:len(s.args):len(s.args)], rows), s.scan)
+	}
+	query := oneRowSource(s.query, s.columns, len(s.args))
+	args := make([]any, len(s.args)+len(s.columns))
+	copy(args, s.args)
+	for _, row := range s.rows {
+		copy(args[len(s.args):], row)
+		if err := tx.runStatement(ctx, query, args, s.scan); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runStatement runs one statement whose parameters are portable already.
+func (tx *Tx) runStatement(ctx context.Context, query string, args []any, scan func(Scanner) error) error {
+	if tx.err != nil {
+		return tx.err
+	}
+	if scan == nil {
+		_, err := tx.session.exec(ctx, query, args)
+		return tx.failed(err)
+	}
+	rows, release, err := tx.session.query(ctx, query, args)
+	if err != nil {
+		return tx.failed(err)
+	}
+	r := &Rows{rows: rows, release: release, named: tx.failed}
+	return r.Each(scan)
+}
+
+func sqliteCode(err error) int {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code()
+	}
+	return sqlite3.SQLITE_OK
+}
+
+func sqliteUniqueViolation(err error) bool {
+	switch sqliteCode(err) {
+	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_ROWID:
+		return true
+	}
+	return false
+}
+
+// sqliteNamed is [Dialect.named] for SQLite.
+func sqliteNamed(err error) error {
+	unavailable := func(message string) error {
+		return gathering.NewError(gathering.KindUnavailable, "%s", message).WithCause(err)
+	}
+	if gathering.KindOf(err) != gathering.KindInternal {
+		return err
+	}
+	switch sqliteCode(err) & 0xff {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return unavailable("the database is locked by another process")
+	case sqlite3.SQLITE_FULL:
+		return unavailable("the disk is full")
+	case sqlite3.SQLITE_IOERR:
+		return unavailable("the disk reports an error")
+	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
+		return unavailable("the database file cannot be opened")
+	case sqlite3.SQLITE_READONLY:
+		return unavailable("the database file cannot be written")
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return gathering.NewError(gathering.KindInternal, "the database file is damaged").WithCause(err)
+	}
+	return err
+}
