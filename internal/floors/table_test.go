@@ -78,6 +78,6 @@ func never() map[string]string {
 	}
 }
 
-// maxPackageLines bounds a package's production code, blank lines and comments
-// included.
+// maxPackageLines bounds a package's lines of production code. As with files,
+// blank lines and comments are free.
 const maxPackageLines = 3000
