@@ -41,6 +41,7 @@ deps: ## see to git, a C compiler and PostgreSQL's programs; install what is mis
 .PHONY: test
 test: deps ## every test, with the race detector, on SQLite and PostgreSQL
 	CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
+	@scripts/deps.sh databases
 
 .PHONY: lint
 lint: $(GOLANGCI) ## linters, formatting, tidy go.mod, and the rules in internal/floors

@@ -5,6 +5,7 @@
 #
 #   scripts/deps.sh                 checks, installs what is missing, says what it found
 #   scripts/deps.sh install NAME…   installs distribution packages and nothing else (needs root)
+#   scripts/deps.sh databases       says which databases the tests use
 #
 # Nothing to do is the usual case and changes nothing. TEST_DATABASE_URL names
 # a PostgreSQL server to test on instead; then no server programs are needed.
@@ -20,22 +21,31 @@ fail() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# postgres_bin prints the directory that holds initdb and postgres, the newest
-# one where there are several.
+# postgres_bin prints the directory that holds initdb and postgres. It looks
+# where the tests look: in PATH, by pg_config, and where Debian puts the newest.
 postgres_bin() {
-	if have initdb && have postgres; then
-		dirname "$(readlink -f "$(command -v postgres)" 2>/dev/null || command -v postgres)"
-		return
-	fi
-	for dir in $(ls -d /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/libexec/postgresql* \
-		/opt/homebrew/opt/postgresql@*/bin /usr/local/opt/postgresql@*/bin /usr/local/pgsql/bin 2>/dev/null |
-		sort -rV); do
+	{
+		if have initdb; then
+			dirname "$(readlink -f "$(command -v initdb)" 2>/dev/null || command -v initdb)"
+		fi
+		if have pg_config; then pg_config --bindir; fi
+		ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -t / -k 5,5nr
+	} | while read -r dir; do
 		if [ -x "$dir/initdb" ] && [ -x "$dir/postgres" ]; then
 			echo "$dir"
-			return
+			break
 		fi
-	done
-	return 1
+	done | grep .
+}
+
+# postgres_name says which PostgreSQL the tests use.
+postgres_name() {
+	if [ -n "${TEST_DATABASE_URL:-}" ]; then
+		echo "PostgreSQL, the server that TEST_DATABASE_URL names"
+	else
+		bin=$(postgres_bin)
+		echo "$("$bin/postgres" --version | sed 's/^postgres (PostgreSQL) /PostgreSQL /'), programs in $bin"
+	fi
 }
 
 c_compiler() {
@@ -106,6 +116,7 @@ get() {
 		pacman) command="sudo pacman -S --needed $names" ;;
 		brew)
 			command="brew install $names"
+			case " $* " in *" postgresql "*) command="$command && brew link --force postgresql@17" ;; esac
 			case " $* " in *" compiler "*) command="xcode-select --install" ;; esac
 			;;
 		*) command="sudo $manager install $names" ;;
@@ -124,6 +135,12 @@ if [ "${1:-}" = install ]; then
 	exit
 fi
 
+if [ "${1:-}" = databases ]; then
+	echo "tested on SQLite, $(go list -m modernc.org/sqlite)"
+	echo "tested on $(postgres_name)"
+	exit
+fi
+
 have go || fail "go is missing. Install Go $(sed -n 's/^go //p' go.mod) or later: https://go.dev/doc/install"
 go list -m >/dev/null || fail "this Go cannot build the module. Install Go $(sed -n 's/^go //p' go.mod) or later: https://go.dev/doc/install"
 
@@ -136,9 +153,4 @@ if [ -n "$absent" ]; then
 fi
 
 say "$(go env GOVERSION), $(git --version | sed 's/^git version /git /'), C compiler $(c_compiler)"
-if [ -n "${TEST_DATABASE_URL:-}" ]; then
-	say "PostgreSQL: the server that TEST_DATABASE_URL names"
-else
-	bin=$(postgres_bin)
-	say "$("$bin/postgres" --version | sed 's/^postgres (PostgreSQL) /PostgreSQL /') in $bin"
-fi
+say "$(postgres_name)"
