@@ -174,6 +174,9 @@ func (g *Graph) Nodes() []Node {
 	return nodes
 }
 
+// ID is the ID of the node with the index that effects name.
+func (g *Graph) ID(index int) string { return g.nodes[index].ID }
+
 func (g *Graph) node(id string) (int, error) {
 	i, ok := g.index[id]
 	if !ok {

@@ -62,6 +62,7 @@ func (t *turn) sleep(i int, do Sleep, scope *expr.Scope) {
 		t.failed(i, gathering.FailureOf(err))
 		return
 	}
+	until = until.UTC().Truncate(time.Microsecond)
 	t.emitNode(gathering.EventNodeStarted, i, 1, &gathering.NodeStartedData{})
 	if !until.After(t.now) {
 		t.completed(i, Outcome{})
@@ -130,7 +131,7 @@ func (t *turn) mayRetry(i int, f *gathering.Failure, after time.Duration) bool {
 
 func (t *turn) retry(i int, f *gathering.Failure, delay time.Duration) {
 	t.emitNode(gathering.EventNodeRetrying, i, t.s.nodes[i].attempt,
-		&gathering.NodeRetryingData{Failure: f, Due: t.now.Add(delay)})
+		&gathering.NodeRetryingData{Failure: f, Due: t.now.Add(delay).Truncate(time.Microsecond)})
 }
 
 // backoff is the wait before the attempt after the one that just failed. Its

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"gathering"
@@ -130,6 +131,7 @@ func (s *State) apply(e gathering.Event, data any) {
 		s.Run, s.stopping, s.stoppingAt, s.Failure = gathering.RunCancelling, d.Reason, e.At, d.Failure
 	case *gathering.RunEndedData:
 		s.Run, s.EndedAt, s.Output, s.Failure = endState(e.Type), e.At, d.Output, d.Failure
+		s.killPending()
 	case nil: // run.started is the only event of a run without data
 		s.Run, s.StartedAt = gathering.RunRunning, e.At
 	}
@@ -245,6 +247,16 @@ func (s *State) decide(i int, taken func(branch string) bool) {
 	}
 }
 
+// killPending decides the edges of nodes whose outcome is still unknown when a
+// run is stopped: nothing will follow them.
+func (s *State) killPending() {
+	for i, e := range s.edges {
+		if e == edgePending {
+			s.edges[i] = edgeDead
+		}
+	}
+}
+
 // Working reports whether an attempt is under way.
 func (s *State) Working() bool { return s.working > 0 }
 
@@ -292,11 +304,7 @@ func timePointer(t time.Time) *time.Time {
 
 func mergeVars(base, over map[string]json.RawMessage) map[string]json.RawMessage {
 	merged := make(map[string]json.RawMessage, len(base)+len(over))
-	for k, v := range base {
-		merged[k] = v
-	}
-	for k, v := range over {
-		merged[k] = v
-	}
+	maps.Copy(merged, base)
+	maps.Copy(merged, over)
 	return merged
 }

@@ -1,0 +1,23 @@
+package engine
+
+import (
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// DiffStates tells how two states of one graph differ.
+func DiffStates(want, got *State) string {
+	return cmp.Diff(want, got, cmp.AllowUnexported(State{}, node{}),
+		cmpopts.IgnoreFields(State{}, "graph", "progress", "undecided"), cmpopts.EquateEmpty())
+}
+
+// Undecided counts the edges that are neither taken nor dead.
+func (s *State) Undecided() int {
+	n := 0
+	for _, e := range s.edges {
+		if e == edgePending {
+			n++
+		}
+	}
+	return n
+}

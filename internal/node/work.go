@@ -1,0 +1,83 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"gathering"
+	"gathering/internal/agent"
+	"gathering/internal/engine"
+	"gathering/internal/tool"
+)
+
+// call is who calls a tool on behalf of a job. Its key stays the same while an
+// attempt is repeated because nobody knows its outcome, and changes with the
+// next attempt after a definite failure.
+func call(job engine.Job) tool.Call {
+	return tool.Call{
+		Run: job.Run, Project: job.Project, Node: job.Node, Workspace: job.Workspace,
+		Key: fmt.Sprintf("%s/%s/%d", job.Run, job.Node, job.Attempt),
+	}
+}
+
+func bindTool(b *binding) (engine.Node, error) {
+	with, err := b.template("with")
+	if err != nil {
+		return engine.Node{}, err
+	}
+	name := b.text("tool")
+	t, ok := b.Tools.Lookup(name)
+	if !ok {
+		missing := gathering.NewError(gathering.KindNotFound, "there is no tool %q", name).WithCode(gathering.CodeToolMissing)
+		return engine.Node{Input: input(with), Do: engine.Work{
+			Idempotent: true, // it does nothing
+			Run:        func(context.Context, engine.Job) (engine.Outcome, error) { return engine.Outcome{}, missing },
+		}}, nil
+	}
+	idempotent := t.Spec().Idempotent || !t.Spec().SideEffect
+	if b.node.Idempotent != nil {
+		idempotent = *b.node.Idempotent
+	}
+	return engine.Node{Input: input(with), Do: engine.Work{
+		Idempotent: idempotent,
+		Run: func(ctx context.Context, job engine.Job) (engine.Outcome, error) {
+			c := call(job)
+			c.Arguments = job.Input
+			if c.Arguments == nil {
+				c.Arguments = json.RawMessage("{}")
+			}
+			output, err := t.Call(ctx, c)
+			return engine.Outcome{Output: output}, err
+		},
+	}}, nil
+}
+
+func bindAgent(b *binding) (engine.Node, error) {
+	task, err := b.template("task")
+	if err != nil {
+		return engine.Node{}, err
+	}
+	spec := b.def.Agents[b.text("agent")]
+	if b.has("model") {
+		spec = gathering.AgentSpec{Model: b.text("model"), Prompt: b.text("prompt")}
+		if err := b.decode("tools", &spec.Tools); err != nil {
+			return engine.Node{}, err
+		}
+	}
+	schema := b.node.Config["output_schema"]
+	return engine.Node{Input: input(task), Do: engine.Work{
+		Idempotent: true, // the loop goes on from the steps recorded, and asks about those that are not
+		Run: func(ctx context.Context, job engine.Job) (engine.Outcome, error) {
+			var text string
+			if err := json.Unmarshal(job.Input, &text); err != nil {
+				return engine.Outcome{}, gathering.NewError(gathering.KindInvalid, "the task is no text").WithCause(err)
+			}
+			answer, err := b.Agents.Run(ctx, agent.Task{
+				Spec: spec, Task: text, OutputSchema: schema,
+				Call: call(job), Steps: job.Steps, Record: job.Record,
+			})
+			return engine.Outcome{Output: answer.Output}, err
+		},
+	}}, nil
+}
