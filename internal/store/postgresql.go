@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -128,7 +128,7 @@ func (p *postgresBackend) tx(ctx context.Context, fn func(tx *Tx) error) error {
 			return p.dialect.named(err)
 		}
 		p.logger.DebugContext(ctx, "transaction repeated", slog.Int("attempt", attempt), slog.Any("error", err))
-		pause := time.NewTimer(time.Duration(attempt)*5*time.Millisecond + rand.N(10*time.Millisecond))
+		pause := time.NewTimer(time.Duration(attempt) * 10 * time.Millisecond)
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
@@ -223,7 +223,7 @@ func (s *statement) queue(batch *pgx.Batch, d Dialect, scanned *error) error {
 			return err
 		}
 		query = d.rowSource(query, s.columns, len(args))
-		args = append(args[:len(args):len(args)], arrays...)
+		args = append(slices.Clip(args), arrays...)
 	}
 	queued := batch.Queue(query, args...)
 	if s.scan == nil {
@@ -285,9 +285,8 @@ func (s postgresSession) exec(ctx context.Context, query string, args []any) (in
 	return result.RowsAffected()
 }
 
-func (s postgresSession) query(ctx context.Context, query string, args []any) (*sql.Rows, func(), error) {
-	rows, err := s.on.QueryContext(ctx, query, args...)
-	return rows, nil, err
+func (s postgresSession) query(ctx context.Context, query string, args []any) (*Rows, error) {
+	return newRows(s.on.QueryContext(ctx, query, args...))
 }
 
 func postgresCode(err error) string {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -26,7 +27,7 @@ type sqliteBackend struct {
 	dialect Dialect
 	pool    *sql.DB // of the writer's one connection
 	readers *sql.DB
-	reading *pooledStatements
+	reading *statements
 	writer  *writer // nil when read-only
 	keys    liveKeys
 }
@@ -95,7 +96,7 @@ func (s *sqliteBackend) openReaders(ctx context.Context, file string, o Options)
 	}
 	readers.SetMaxOpenConns(sqliteReaders)
 	readers.SetMaxIdleConns(sqliteReaders)
-	s.readers, s.reading = readers, newPooledStatements(readers)
+	s.readers, s.reading = readers, poolStatements(readers)
 	s.dialect = Dialect{Database: SQLite}
 	if err := readers.QueryRowContext(ctx, `SELECT sqlite_version()`).Scan(&s.dialect.Version); err != nil {
 		return fmt.Errorf("open %s: %w", sqliteFile, err)
@@ -155,7 +156,7 @@ func (s *statement) runOn(ctx context.Context, tx *Tx) error {
 			return err
 		}
 		query := tx.dialect.rowSource(s.query, s.columns, len(s.args))
-		return tx.runStatement(ctx, query, append(s.args[:len(s.args):len(s.args)], rows), s.scan)
+		return tx.runStatement(ctx, query, append(slices.Clip(s.args), rows), s.scan)
 	}
 	query := oneRowSource(s.query, s.columns, len(s.args))
 	args := make([]any, len(s.args)+len(s.columns))
@@ -178,12 +179,12 @@ func (tx *Tx) runStatement(ctx context.Context, query string, args []any, scan f
 		_, err := tx.session.exec(ctx, query, args)
 		return tx.failed(err)
 	}
-	rows, release, err := tx.session.query(ctx, query, args)
+	rows, err := tx.session.query(ctx, query, args)
 	if err != nil {
 		return tx.failed(err)
 	}
-	r := &Rows{rows: rows, release: release, named: tx.failed}
-	return r.Each(scan)
+	rows.named = tx.failed
+	return rows.Each(scan)
 }
 
 func sqliteCode(err error) int {

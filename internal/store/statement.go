@@ -7,149 +7,123 @@ import (
 )
 
 // maxStatements is how many prepared statements a cache holds. Their texts are
-// constants of the program, so it is not reached; what comes after is run
-// without being kept.
+// constants of the program, so it is not reached; what comes after is prepared
+// each time.
 const maxStatements = 512
 
-// pooledStatements runs statements on a pool and keeps them prepared.
-type pooledStatements struct {
-	pool     *sql.DB
-	mu       sync.Mutex
-	prepared map[string]*sql.Stmt
+// statements runs statements on SQLite and keeps them prepared.
+type statements struct {
+	db interface {
+		PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+	}
+	// alone says that db is one connection, used by one goroutine at a time. Its
+	// statements are not interrupted: in SQLite an interrupt takes the whole
+	// transaction with it, that of others too.
+	alone bool
+
+	mu    sync.Mutex
+	cache map[string]*prepared
 }
 
-func newPooledStatements(pool *sql.DB) *pooledStatements {
-	return &pooledStatements{pool: pool, prepared: make(map[string]*sql.Stmt)}
-}
-
-// statement returns query prepared, or nil when the cache is full.
-func (p *pooledStatements) statement(ctx context.Context, query string) (*sql.Stmt, error) {
-	p.mu.Lock()
-	stmt, full := p.prepared[query], len(p.prepared) >= maxStatements
-	p.mu.Unlock()
-	if stmt != nil || full {
-		return stmt, nil
-	}
-	stmt, err := p.pool.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if first := p.prepared[query]; first != nil {
-		_ = stmt.Close()
-		return first, nil
-	}
-	p.prepared[query] = stmt
-	return stmt, nil
-}
-
-func (p *pooledStatements) exec(ctx context.Context, query string, args []any) (int64, error) {
-	result, err := p.pool.ExecContext(ctx, query, args...)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
-func (p *pooledStatements) query(ctx context.Context, query string, args []any) (*sql.Rows, func(), error) {
-	stmt, err := p.statement(ctx, query)
-	if err != nil {
-		return nil, nil, err
-	}
-	if stmt == nil {
-		rows, err := p.pool.QueryContext(ctx, query, args...)
-		return rows, nil, err
-	}
-	rows, err := stmt.QueryContext(ctx, args...)
-	return rows, nil, err
-}
-
-func (p *pooledStatements) close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, stmt := range p.prepared {
-		_ = stmt.Close()
-	}
-}
-
-// connStatements runs statements on one connection, for one goroutine at a
-// time, and keeps them prepared. Statements are not interrupted: in SQLite an
-// interrupt takes the whole transaction with it, that of others too.
-type connStatements struct {
-	conn     *sql.Conn
-	prepared map[string]*keptStatement
-}
-
-type keptStatement struct {
+// prepared is one statement, to be released after it has run and its rows are
+// closed.
+type prepared struct {
 	stmt    *sql.Stmt
-	reading bool // its rows are open, so that running it again would end them
+	owner   *statements
+	kept    bool // in the cache; otherwise it ends when released
+	reading bool // on one connection: running it again would end its open rows
 }
 
-func newConnStatements(conn *sql.Conn) *connStatements {
-	return &connStatements{conn: conn, prepared: make(map[string]*keptStatement)}
+func poolStatements(pool *sql.DB) *statements {
+	return &statements{db: pool, cache: make(map[string]*prepared)}
 }
 
-// statement returns query prepared, or nil when it is being read from or the
-// cache is full.
-func (c *connStatements) statement(ctx context.Context, query string) (*keptStatement, error) {
-	if kept := c.prepared[query]; kept != nil {
-		if kept.reading {
-			return nil, nil
-		}
-		return kept, nil
+func connStatements(conn *sql.Conn) *statements {
+	return &statements{db: conn, alone: true, cache: make(map[string]*prepared)}
+}
+
+func (s *statements) prepare(ctx context.Context, query string) (*prepared, error) {
+	if p := s.take(query); p != nil {
+		return p, nil
 	}
-	if len(c.prepared) >= maxStatements {
-		return nil, nil
-	}
-	stmt, err := c.conn.PrepareContext(ctx, query)
+	stmt, err := s.db.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	kept := &keptStatement{stmt: stmt}
-	c.prepared[query] = kept
-	return kept, nil
+	p := &prepared{stmt: stmt, owner: s}
+	s.keep(query, p)
+	return p, nil
 }
 
-func (c *connStatements) exec(ctx context.Context, query string, args []any) (int64, error) {
-	ctx = context.WithoutCancel(ctx)
-	kept, err := c.statement(ctx, query)
+// take returns the statement if it is in the cache and free.
+func (s *statements) take(query string) *prepared {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.cache[query]
+	if p == nil || p.reading {
+		return nil
+	}
+	p.reading = s.alone
+	return p
+}
+
+// keep puts the statement into the cache if there is room for it.
+func (s *statements) keep(query string, p *prepared) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cache[query] == nil && len(s.cache) < maxStatements {
+		s.cache[query] = p
+		p.kept, p.reading = true, s.alone
+	}
+}
+
+func (p *prepared) release() {
+	if !p.kept {
+		_ = p.stmt.Close()
+		return
+	}
+	p.owner.mu.Lock()
+	defer p.owner.mu.Unlock()
+	p.reading = false
+}
+
+func (s *statements) exec(ctx context.Context, query string, args []any) (int64, error) {
+	if s.alone {
+		ctx = context.WithoutCancel(ctx)
+	}
+	p, err := s.prepare(ctx, query)
 	if err != nil {
 		return 0, err
 	}
-	var result sql.Result
-	if kept == nil {
-		result, err = c.conn.ExecContext(ctx, query, args...)
-	} else {
-		result, err = kept.stmt.ExecContext(ctx, args...)
-	}
+	defer p.release()
+	result, err := p.stmt.ExecContext(ctx, args...)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-func (c *connStatements) query(ctx context.Context, query string, args []any) (*sql.Rows, func(), error) {
-	ctx = context.WithoutCancel(ctx)
-	kept, err := c.statement(ctx, query)
+func (s *statements) query(ctx context.Context, query string, args []any) (*Rows, error) {
+	if s.alone {
+		ctx = context.WithoutCancel(ctx)
+	}
+	p, err := s.prepare(ctx, query)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if kept == nil {
-		rows, err := c.conn.QueryContext(ctx, query, args...)
-		return rows, nil, err
-	}
-	rows, err := kept.stmt.QueryContext(ctx, args...)
+	rows, err := newRows(p.stmt.QueryContext(ctx, args...))
 	if err != nil {
-		return nil, nil, err
+		p.release()
+		return nil, err
 	}
-	kept.reading = true
-	return rows, func() { kept.reading = false }, nil
+	rows.release = p.release
+	return rows, nil
 }
 
-func (c *connStatements) close() {
-	for _, kept := range c.prepared {
-		_ = kept.stmt.Close()
+func (s *statements) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.cache {
+		_ = p.stmt.Close()
 	}
-	_ = c.conn.Close()
 }

@@ -25,8 +25,8 @@ type Scanner interface {
 // are portable already, and returns the driver's errors.
 type session interface {
 	exec(ctx context.Context, query string, args []any) (int64, error)
-	// query returns what to call when the rows are closed; it may be nil.
-	query(ctx context.Context, query string, args []any) (*sql.Rows, func(), error)
+	// query leaves it to the caller to set who names the errors of the rows.
+	query(ctx context.Context, query string, args []any) (*Rows, error)
 }
 
 // Tx is a write transaction. It belongs to the goroutine it was given to and is
@@ -62,13 +62,13 @@ func (tx *Tx) Query(ctx context.Context, query string, args ...any) (*Rows, erro
 	if err != nil {
 		return nil, err
 	}
-	rows, release, err := tx.session.query(ctx, query, args)
+	rows, err := tx.session.query(ctx, query, args)
 	if err != nil {
 		return nil, tx.failed(err)
 	}
-	r := &Rows{rows: rows, release: release, named: tx.failed}
-	tx.open = append(tx.open, r)
-	return r, nil
+	rows.named = tx.failed
+	tx.open = append(tx.open, rows)
+	return rows, nil
 }
 
 // QueryRow runs a statement of which one row matters.
@@ -126,11 +126,12 @@ func (r *reader) Query(ctx context.Context, query string, args ...any) (*Rows, e
 	if err != nil {
 		return nil, err
 	}
-	rows, release, err := r.session.query(ctx, query, args)
+	rows, err := r.session.query(ctx, query, args)
 	if err != nil {
 		return nil, r.dialect.named(err)
 	}
-	return &Rows{rows: rows, release: release, named: r.dialect.named}, nil
+	rows.named = r.dialect.named
+	return rows, nil
 }
 
 func (r *reader) QueryRow(ctx context.Context, query string, args ...any) *Row {
@@ -142,8 +143,15 @@ func (r *reader) QueryRow(ctx context.Context, query string, args ...any) *Row {
 // or read whole with Each.
 type Rows struct {
 	rows    *sql.Rows
-	release func()
+	release func() // nil: there is nothing to release
 	named   func(error) error
+}
+
+func newRows(rows *sql.Rows, err error) (*Rows, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &Rows{rows: rows}, nil
 }
 
 // Next moves to the next row and reports whether there is one. After the last,

@@ -28,22 +28,16 @@ func portable(args []any) ([]any, error) {
 
 func portableValue(arg any) (any, error) {
 	switch v := arg.(type) {
-	case nil, int64:
-		return v, nil
-	case []byte:
-		if v == nil {
-			return nil, nil
-		}
+	case int64:
 		return v, nil
 	case string:
 		return v, checkText(v)
 	case int:
 		return int64(v), nil
 	case json.RawMessage:
-		if v == nil {
-			return nil, nil
+		if v != nil {
+			return string(v), checkText(string(v))
 		}
-		return string(v), checkText(string(v))
 	case driver.Valuer:
 		inner, err := v.Value()
 		if err != nil {
@@ -55,15 +49,15 @@ func portableValue(arg any) (any, error) {
 }
 
 // portableKind is the slow way, for types made from strings, integers or bytes
-// and for pointers to them.
-func portableKind(arg any) (any, error) {
+// and for pointers to them. Every nil is NULL.
+func portableKind(arg any) (value any, err error) {
 	v := reflect.ValueOf(arg)
 	switch v.Kind() {
 	case reflect.Invalid:
-		return nil, nil
+		return value, nil
 	case reflect.Pointer:
 		if v.IsNil() {
-			return nil, nil
+			return value, nil
 		}
 		return portableValue(v.Elem().Interface())
 	case reflect.String:
@@ -71,12 +65,14 @@ func portableKind(arg any) (any, error) {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		return v.Int(), nil
 	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.Uint8 {
-			if v.IsNil() {
-				return nil, nil
-			}
-			return v.Bytes(), nil
+		if v.Type().Elem().Kind() != reflect.Uint8 {
+			break
 		}
+		if v.IsNil() {
+			return value, nil
+		}
+		return v.Bytes(), nil
+	default:
 	}
 	return nil, fmt.Errorf("a %T is stored differently by the two databases; pass a string, an int64 or bytes", arg)
 }

@@ -27,7 +27,8 @@ const maxGroup = 64
 // The function runs in its caller's goroutine, so a panic climbs where it
 // belongs.
 type writer struct {
-	statements *connStatements
+	conn       *sql.Conn
+	statements *statements
 	dialect    Dialect
 	hook       func(ctx context.Context, commit func() error) error
 	queue      chan *job
@@ -49,7 +50,8 @@ var errUnwound = errors.New("the function did not return")
 
 func newWriter(conn *sql.Conn, d Dialect, hook func(context.Context, func() error) error) *writer {
 	w := &writer{
-		statements: newConnStatements(conn),
+		conn:       conn,
+		statements: connStatements(conn),
 		dialect:    d,
 		hook:       hook,
 		queue:      make(chan *job),
@@ -112,6 +114,7 @@ func (j *job) run(tx *Tx, fn func(tx *Tx) error) error {
 
 func (w *writer) loop() {
 	defer close(w.ended)
+	defer w.conn.Close()
 	defer w.statements.close()
 	for {
 		select {

@@ -39,37 +39,37 @@ func EachOptions(t *testing.T, fn func(t *testing.T, open func(store.Options) *s
 }
 
 // Open opens a database for as long as the test runs.
-func Open(t testing.TB, o store.Options) *store.DB {
-	t.Helper()
-	db, err := store.Open(t.Context(), o)
+func Open(tb testing.TB, o store.Options) *store.DB {
+	tb.Helper()
+	db, err := store.Open(tb.Context(), o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := db.Close(); err != nil {
-			t.Errorf("close the database: %v", err)
+			tb.Errorf("close the database: %v", err)
 		}
 	})
 	return db
 }
 
 // SQLite names a fresh SQLite database.
-func SQLite(t testing.TB) store.Options {
-	t.Helper()
-	return store.Options{Dir: t.TempDir()}
+func SQLite(tb testing.TB) store.Options {
+	tb.Helper()
+	return store.Options{Dir: tb.TempDir()}
 }
 
 // PostgreSQL names a fresh schema in PostgreSQL, which is dropped after the
 // test. A machine without a server fails the test.
-func PostgreSQL(t testing.TB) store.Options {
-	t.Helper()
-	url, drop, err := newSchema(t.Context())
+func PostgreSQL(tb testing.TB) store.Options {
+	tb.Helper()
+	url, drop, err := newSchema(tb.Context())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := drop(context.Background()); err != nil {
-			t.Errorf("drop the test's schema: %v", err)
+			tb.Errorf("drop the test's schema: %v", err)
 		}
 	})
 	return store.Options{URL: url}
