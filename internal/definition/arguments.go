@@ -1,7 +1,6 @@
 package definition
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -27,17 +26,15 @@ func newArguments(input json.RawMessage) *arguments {
 		Properties map[string]struct {
 			Type json.RawMessage `json:"type"`
 		} `json:"properties"`
-		Patterns   json.RawMessage `json:"patternProperties"`
-		Additional json.RawMessage `json:"additionalProperties"`
 	}
-	var each map[string]json.RawMessage
+	var each map[string]json.RawMessage // by keyword
 	if json.Unmarshal(input, &document) != nil || json.Unmarshal(input, &each) != nil {
 		return &arguments{}
 	}
 	a := &arguments{
 		required: document.Required,
 		types:    make(map[string][]string, len(document.Properties)),
-		closed:   string(bytes.TrimSpace(document.Additional)) == "false" && document.Patterns == nil,
+		closed:   string(each["additionalProperties"]) == "false" && each["patternProperties"] == nil,
 	}
 	for name, property := range document.Properties {
 		a.types[name] = typeNames(property.Type)
@@ -94,16 +91,16 @@ func (l *loader) arguments(d *draft) {
 	}
 	before := len(l.faults)
 	known := &value{kind: kindObject}
-	for _, m := range given.members {
-		at := d.locate(name + "." + m.key)
+	for i := 0; i < len(given.members) && !l.full(); i++ {
+		m := given.members[i]
 		types, exists := a.types[m.key]
 		switch {
 		case !exists && a.closed:
-			l.add(at, "the tool has no argument of this name", l.orOneOf(m.key, sortedKeys(a.types)))
-		case m.value.constant():
+			l.add(d.locate(name+"."+m.key), "the tool has no argument of this name", l.orOneOf(m.key, sortedKeys(a.types)))
+		case !m.value.contains("${{"):
 			known.members = append(known.members, m)
 		case !fits(m.value, types):
-			l.add(at, "is "+m.value.kind.String()+" and must be "+strings.Join(types, " or "), "")
+			l.add(d.locate(name+"."+m.key), "is "+m.value.kind.String()+" and must be "+strings.Join(types, " or "), "")
 		}
 	}
 	for _, required := range a.required {
@@ -152,27 +149,19 @@ func (l *loader) against(d *draft, field string, s *schema.Schema, given *value)
 	if !ok {
 		return
 	}
-	for _, f := range invalid.Fields {
+	for _, f := range invalid.Fields[:min(len(invalid.Fields), maxFaults)] {
 		l.add(d.locate(f.Field), f.Problem, "")
 	}
 }
 
-// constant reports whether v holds no template.
-func (v *value) constant() bool {
-	if v.kind == kindText && strings.Contains(v.text, "${{") {
-		return false
+// mixed reports whether a text has something beside a single template, which
+// makes it a text whatever the template gives.
+func mixed(text string) bool {
+	if !strings.HasPrefix(text, "${{") || !strings.HasSuffix(text, "}}") {
+		return true
 	}
-	for _, item := range v.items {
-		if !item.constant() {
-			return false
-		}
-	}
-	for i := range v.members {
-		if !v.members[i].value.constant() {
-			return false
-		}
-	}
-	return true
+	last := strings.LastIndex(text, "${{")
+	return strings.Contains(text[:last], "}}")
 }
 
 // fits reports whether a value with templates in it can have one of types. A
@@ -183,9 +172,7 @@ func fits(v *value, types []string) bool {
 	}
 	switch v.kind {
 	case kindText:
-		text := strings.TrimSpace(v.text)
-		alone := strings.HasPrefix(text, "${{") && strings.HasSuffix(text, "}}")
-		return alone || slices.Contains(types, "string")
+		return !mixed(v.text) || slices.Contains(types, "string")
 	case kindList:
 		return slices.Contains(types, "array")
 	case kindObject:

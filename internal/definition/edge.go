@@ -97,12 +97,14 @@ func (l *loader) link(at place, edge gathering.Edge, seen map[gathering.Edge]boo
 	l.unknownNode(at, edge.From)
 	l.unknownNode(at, edge.To)
 	switch {
-	case !fromOK || !toOK:
-		l.mark(to, toOK)
+	case !toOK:
+		return
+	case !fromOK:
+		l.drafts[to].faultyEdge = true
 		return
 	case from == to:
+		l.drafts[to].faultyEdge = true
 		l.add(at, "a node cannot need itself", "remove the edge")
-		l.mark(to, true)
 		return
 	case seen[edge]:
 		l.add(at, "this edge is listed twice", "keep one")
@@ -111,14 +113,6 @@ func (l *loader) link(at place, edge gathering.Edge, seen map[gathering.Edge]boo
 	seen[edge] = true
 	l.links = append(l.links, link{at, edge})
 	l.branch(at, l.drafts[from], edge.Branch)
-}
-
-// mark remembers that a node has an edge, though a faulty one, so that nobody
-// is told that it has none.
-func (l *loader) mark(node int, known bool) {
-	if known {
-		l.drafts[node].faultyEdge = true
-	}
 }
 
 func (l *loader) unknownNode(at place, id string) {

@@ -37,7 +37,7 @@ func (f Fault) Text(file string) string {
 
 // Faults is everything wrong with a definition, sorted by line. As an error it
 // is a [gathering.Error] of kind invalid with a field for each fault.
-type Faults []Fault
+type Faults []Fault //nolint:errname // the list of faults that callers print is the error
 
 // Error lists the faults, separated by semicolons.
 func (f Faults) Error() string { return f.invalid().Error() }
@@ -92,10 +92,13 @@ type report struct {
 }
 
 func (r *report) add(at place, problem, remedy string) {
-	if len(r.faults) < maxFaults {
+	if !r.full() {
 		r.faults = append(r.faults, Fault{Path: at.path, Line: max(at.line, 1), Problem: problem, Remedy: remedy})
 	}
 }
+
+// full reports whether no more faults are taken.
+func (r *report) full() bool { return len(r.faults) >= maxFaults }
 
 // sorted is every fault once, by line.
 func (r *report) sorted() Faults {

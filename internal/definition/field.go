@@ -6,13 +6,12 @@ import (
 	"time"
 
 	"gathering"
-	"gathering/internal/expr"
 )
 
 // fields checks the shapes of the fields of a node's kind, and that what they
 // name exists. Expressions are checked later, when the graph is known.
 func (l *loader) fields(d *draft) {
-	for i := range d.config {
+	for i := 0; i < len(d.config) && !l.full(); i++ {
 		m := &d.config[i]
 		field := d.kind.field(m.key)
 		if field == nil {
@@ -94,7 +93,9 @@ func (l *loader) shape(d *draft, field *Field, v *value) {
 	case FieldFlag:
 		l.flag(at, v)
 	case FieldSchema:
-		l.schemaField(d, field, v)
+		l.schema(v, func(path string) place {
+			return d.locate(place{field.Name, 0}.in(path, 0).path)
+		})
 	case FieldAgent, FieldTool, FieldPipeline:
 		l.reference(at, field.Type, v)
 	}
@@ -114,14 +115,6 @@ func (l *loader) bare(at place, v *value, as FieldType) {
 func isTimestamp(text string) bool {
 	_, err := time.Parse(time.RFC3339, text)
 	return err == nil
-}
-
-func (l *loader) schemaField(d *draft, field *Field, v *value) {
-	var r report
-	r.schema(place{}, v)
-	for _, f := range r.faults {
-		l.add(d.locate(strings.TrimSuffix(field.Name+"."+f.Path, ".")), f.Problem, f.Remedy)
-	}
 }
 
 // reference checks that what a field names exists.
@@ -177,69 +170,4 @@ func fileText(err error) string {
 		return publicText(err)
 	}
 	return err.Error()
-}
-
-// nodeExpressions checks the expressions of one node.
-func (l *loader) nodeExpressions(d *draft, env *expr.Env) {
-	for i := range d.config {
-		m := &d.config[i]
-		field := d.kind.field(m.key)
-		if field == nil || m.value.bad() {
-			continue
-		}
-		scope := env
-		if field.Secrets {
-			scope = &expr.Env{Nodes: env.Nodes, InputSchema: env.InputSchema, Vars: env.Vars, Error: env.Error, Secrets: true}
-		}
-		switch field.Type {
-		case FieldTemplate, FieldText, FieldObject, FieldArguments:
-			l.template(d, field, scope)
-		case FieldBool, FieldTime, FieldList, FieldValue:
-			l.expression(d, field, scope)
-		default:
-		}
-	}
-}
-
-func (l *loader) template(d *draft, field *Field, env *expr.Env) {
-	v := d.field(field.Name)
-	if v.kind != kindText && v.kind != kindList && v.kind != kindObject {
-		return
-	}
-	_, faults := env.Template(v.json())
-	for _, f := range faults {
-		l.add(d.locate(place{field.Name, 0}.in(f.Path, 0).path), f.Message, "")
-	}
-}
-
-func (l *loader) expression(d *draft, field *Field, env *expr.Env) {
-	v := d.field(field.Name)
-	if v.kind != kindText || v.text == "" || strings.HasPrefix(strings.TrimSpace(v.text), "${{") {
-		return
-	}
-	if field.Type == FieldTime && isTimestamp(v.text) {
-		return
-	}
-	_, err := env.Compile(v.text, expressionType(field.Type))
-	if err == nil {
-		return
-	}
-	message := publicText(err)
-	if fault, ok := errors.AsType[*expr.Fault](err); ok {
-		message = fault.Message
-	}
-	l.add(d.locate(field.Name), message, "")
-}
-
-func expressionType(field FieldType) expr.Type {
-	switch field {
-	case FieldBool:
-		return expr.Bool
-	case FieldTime:
-		return expr.Timestamp
-	case FieldList:
-		return expr.List
-	default:
-		return expr.Any
-	}
 }

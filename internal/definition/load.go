@@ -82,7 +82,10 @@ func (l *loader) definition(root *value) {
 	}
 	l.vars(root.member("vars"))
 	if v := root.member("input_schema"); !v.absent() {
-		l.schema(place{"input_schema", v.line}, v)
+		l.schema(v, func(path string) place {
+			inside, _ := v.find(path)
+			return place{"input_schema", 0}.in(path, inside.line)
+		})
 		l.def.InputSchema = v.json()
 	}
 	if v := root.member("timeout"); !v.absent() {
@@ -224,42 +227,6 @@ func (l *loader) id(d *draft) {
 	case expr.Reserved(d.id):
 		l.add(d.at, "is a word of the expression language", "choose another ID")
 	}
-}
-
-// expressions checks what the nodes and the output refer to.
-func (l *loader) expressions() {
-	envs := l.environments()
-	for i, d := range l.drafts {
-		if d.kind != nil {
-			l.nodeExpressions(d, &envs[i])
-		}
-	}
-	if l.output.absent() {
-		return
-	}
-	env := &envs[len(l.drafts)]
-	l.def.Output = l.output.json()
-	if l.output.bad() {
-		return
-	}
-	_, faults := env.Template(l.def.Output)
-	for _, f := range faults {
-		v, _ := l.output.find(f.Path)
-		l.add(place{"output", 0}.in(f.Path, v.line), f.Message, "")
-	}
-}
-
-// environments are what is in scope at each node, and last at the output.
-func (l *loader) environments() []expr.Env {
-	ids := make([]string, len(l.drafts))
-	for i, d := range l.drafts {
-		ids[i] = d.id
-	}
-	edges := make([]gathering.Edge, len(l.links))
-	for i, e := range l.links {
-		edges[i] = e.edge
-	}
-	return environments(ids, edges, &l.def)
 }
 
 // unknown reports the members of v that are not among known.

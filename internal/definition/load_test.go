@@ -85,24 +85,24 @@ func roundTrip(t *testing.T, def *gathering.Definition) []byte {
 	return document
 }
 
-func files(t testing.TB, patterns ...string) []string {
-	t.Helper()
+func files(tb testing.TB, patterns ...string) []string {
+	tb.Helper()
 	var all []string
 	for _, pattern := range patterns {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {
-			t.Fatalf("no files %s: %v", pattern, err)
+			tb.Fatalf("no files %s: %v", pattern, err)
 		}
 		all = append(all, found...)
 	}
 	return all
 }
 
-func read(t testing.TB, file string) []byte {
-	t.Helper()
+func read(tb testing.TB, file string) []byte {
+	tb.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return data
 }

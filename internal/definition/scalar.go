@@ -167,7 +167,7 @@ func (r *report) duration(at place, v *value) gathering.Duration {
 	case d < 0:
 		r.add(at, "is negative", "it must be more than nothing")
 	case d == 0:
-		r.add(at, "is zero", "it must be more than nothing; leave the field out for no limit")
+		r.add(at, "is zero", "it must be more than nothing, or left out")
 	case d > MaxSpan:
 		r.add(at, "is more than a year", "at most 8760h")
 	default:
@@ -176,22 +176,23 @@ func (r *report) duration(at place, v *value) gathering.Duration {
 	return 0
 }
 
-// schema reports a JSON Schema that cannot be used.
-func (r *report) schema(at place, v *value) {
-	if v.kind == kindBad || !r.object(at, v, "a JSON Schema such as {type: object}") {
+// schema reports what keeps v from being used as a JSON Schema. Locate gives
+// the place of a path within v.
+func (r *report) schema(v *value, locate func(path string) place) {
+	if v.kind == kindBad || !r.object(locate(""), v, "a JSON Schema such as {type: object}") {
 		return
 	}
 	_, err := schema.Compile(v.json())
+	if err == nil {
+		return
+	}
 	invalid, ok := errors.AsType[*gathering.Error](err)
-	switch {
-	case err == nil:
-	case ok && len(invalid.Fields) > 0:
-		for _, f := range invalid.Fields {
-			inside, _ := v.find(f.Field)
-			r.add(at.in(f.Field, inside.line), f.Problem, "")
-		}
-	default:
-		r.add(at, "is no JSON Schema that can be used", publicText(err))
+	if !ok || len(invalid.Fields) == 0 {
+		r.add(locate(""), "is no JSON Schema that can be used", publicText(err))
+		return
+	}
+	for _, f := range invalid.Fields {
+		r.add(locate(f.Field), f.Problem, "")
 	}
 }
 

@@ -3,6 +3,7 @@ package definition
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"gathering"
 	"gathering/internal/expr"
@@ -10,27 +11,31 @@ import (
 )
 
 // Env says what expressions of a node may refer to; node "" stands for the
-// definition's output, which sees all nodes. Secrets are out of scope: a field
-// that may read them says so ([Field.Secrets]).
+// definition's output, which sees all nodes. Of the upstream nodes it holds
+// only those that the node's own texts name, so that it is quick to use.
+// Secrets are out of scope: a field that may read them says so
+// ([Field.Secrets]).
 func Env(def *gathering.Definition, node string) *expr.Env {
-	envs := environments(nodeIDs(def), def.Edges, def)
-	for i := range def.Nodes {
-		if def.Nodes[i].ID == node {
-			return &envs[i]
-		}
-	}
-	return &envs[len(def.Nodes)]
+	return Envs(def)[node]
 }
 
 // Envs is [Env] of every node by its ID, and of the output under "".
 func Envs(def *gathering.Definition) map[string]*expr.Env {
-	envs := environments(nodeIDs(def), def.Edges, def)
-	byNode := make(map[string]*expr.Env, len(envs))
+	s := newScopes(nodeIDs(def), def.Edges, def)
+	envs := make(map[string]*expr.Env, len(def.Nodes)+1)
 	for i := range def.Nodes {
-		byNode[def.Nodes[i].ID] = &envs[i]
+		named := words{}
+		for _, raw := range def.Nodes[i].Config {
+			named.readAll((&report{}).readJSON(raw))
+		}
+		envs[def.Nodes[i].ID] = s.env(i, named)
 	}
-	byNode[""] = &envs[len(def.Nodes)]
-	return byNode
+	named := words{}
+	if len(def.Output) > 0 {
+		named.readAll((&report{}).readJSON(def.Output))
+	}
+	envs[""] = s.env(len(def.Nodes), named)
+	return envs
 }
 
 // Upstream lists, for every node, the nodes from which edges lead to it,
@@ -72,25 +77,55 @@ func nodeIDs(def *gathering.Definition) []string {
 	return ids
 }
 
-// environments are what is in scope at each of the nodes, and last at the
-// output.
-func environments(ids []string, edges []gathering.Edge, def *gathering.Definition) []expr.Env {
-	envs := make([]expr.Env, len(ids)+1)
-	for i := range envs {
-		envs[i] = expr.Env{InputSchema: def.InputSchema, Vars: def.Vars}
-	}
+// scopes says what is in scope at each node.
+type scopes struct {
+	def     *gathering.Definition
+	above   [][]string // by node; and last, all nodes
+	onError []bool     // an error edge leads to it
+}
+
+func newScopes(ids []string, edges []gathering.Edge, def *gathering.Definition) *scopes {
+	s := &scopes{def: def, above: append(upstream(ids, edges), ids), onError: make([]bool, len(ids)+1)}
 	index := make(map[string]int, len(ids))
-	for i, above := range upstream(ids, edges) {
-		envs[i].Nodes = above
-		index[ids[i]] = i
+	for i, id := range ids {
+		index[id] = i
 	}
 	for _, e := range edges {
 		if i, ok := index[e.To]; ok && e.Branch == gathering.BranchError {
-			envs[i].Error = true
+			s.onError[i] = true
 		}
 	}
-	envs[len(ids)].Nodes = ids
-	return envs
+	return s
+}
+
+// env is the scope of node i, with those upstream nodes that are named; a nil
+// named is all of them.
+func (s *scopes) env(i int, named words) *expr.Env {
+	nodes := s.above[i]
+	if named != nil {
+		nodes = slices.DeleteFunc(slices.Clone(nodes), func(id string) bool { return !named[id] })
+	}
+	return &expr.Env{Nodes: nodes, InputSchema: s.def.InputSchema, Vars: s.def.Vars, Error: s.onError[i]}
+}
+
+// words are the identifiers in a text.
+type words map[string]bool
+
+// readAll adds the identifiers in every text of a value.
+func (w words) readAll(v *value) {
+	for word := range strings.FieldsFuncSeq(v.text, notInWord) {
+		w[word] = true
+	}
+	for _, item := range v.items {
+		w.readAll(item)
+	}
+	for i := range v.members {
+		w.readAll(v.members[i].value)
+	}
+}
+
+func notInWord(c rune) bool {
+	return c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z')
 }
 
 // bits is a set of nodes by number.

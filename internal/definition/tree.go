@@ -99,7 +99,9 @@ func (v *value) write(b *bytes.Buffer) {
 func writeText(b *bytes.Buffer, text string) {
 	e := json.NewEncoder(b)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(text)      // writing text to a buffer cannot fail
+	if err := e.Encode(text); err != nil {
+		return // which writing a text to a buffer cannot
+	}
 	b.Truncate(b.Len() - 1) // the line feed that Encode adds
 }
 
@@ -157,4 +159,19 @@ func (v *value) step(path string) (*value, string) {
 		return nil, ""
 	}
 	return found.value, strings.TrimPrefix(path[len(found.key):], ".")
+}
+
+// contains reports whether a text in v contains part.
+func (v *value) contains(part string) bool { return v.count(part) > 0 }
+
+// count is how often part occurs in the texts in v.
+func (v *value) count(part string) int {
+	n := strings.Count(v.text, part)
+	for _, item := range v.items {
+		n += item.count(part)
+	}
+	for i := range v.members {
+		n += v.members[i].value.count(part)
+	}
+	return n
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -21,6 +21,7 @@ const (
 	MaxDocumentBytes = 1 << 20 // of a file and of its canonical form
 	MaxNodes         = 500
 	MaxEdges         = 5000
+	MaxExpressions   = 5000
 	// MaxAliasValues and MaxDocumentBytes bound what all aliases of a file
 	// stand for together.
 	MaxAliasValues = 20_000
@@ -219,12 +220,10 @@ func (y *yamlReader) tooMuch(at place) *value {
 }
 
 func (y *yamlReader) alias(at place, n *yaml.Node, depth int) *value {
-	for _, open := range y.expanding {
-		if open == n.Alias {
-			return y.fault(at, "an alias stands within what it stands for", "write the value out")
-		}
-	}
-	if y.exceeded {
+	switch {
+	case slices.Contains(y.expanding, n.Alias):
+		return y.fault(at, "an alias stands within what it stands for", "write the value out")
+	case y.exceeded:
 		return &value{line: at.line}
 	}
 	if len(y.expanding) == 0 {
@@ -337,97 +336,4 @@ func tagFits(tag string, kind valueKind) bool {
 	default:
 		return false
 	}
-}
-
-// plainKind is the type of an unquoted scalar in the YAML 1.2 core schema; bad
-// for a number that JSON does not have.
-func plainKind(text string) valueKind {
-	switch text {
-	case "", "~", "null", "Null", "NULL":
-		return kindNull
-	case "true", "True", "TRUE", "false", "False", "FALSE":
-		return kindFlag
-	case ".nan", ".NaN", ".NAN":
-		return kindBad
-	}
-	unsigned := strings.TrimLeft(text, "+-")
-	if len(text)-len(unsigned) > 1 {
-		return kindText
-	}
-	switch unsigned {
-	case ".inf", ".Inf", ".INF":
-		return kindBad
-	}
-	if jsonNumber(text) != "" {
-		return kindNumber
-	}
-	return kindText
-}
-
-// jsonNumber spells a number of the core schema as JSON does, keeping all its
-// digits. It returns "" for what is no such number.
-func jsonNumber(text string) string {
-	for prefix, base := range map[string]int{"0o": 8, "0x": 16} {
-		if digits, ok := strings.CutPrefix(text, prefix); ok {
-			n, valid := new(big.Int).SetString(digits, base)
-			if !valid || strings.ContainsAny(digits, "+-_") {
-				return ""
-			}
-			return n.String()
-		}
-	}
-	sign := ""
-	if strings.HasPrefix(text, "-") {
-		sign = "-"
-	}
-	rest := strings.TrimPrefix(strings.TrimPrefix(text, sign), "+")
-	if sign != "" && strings.HasPrefix(text, "-+") {
-		return ""
-	}
-	whole, rest := digits(rest)
-	fraction, exponent, point := "", "", false
-	if rest, point = strings.CutPrefix(rest, "."); point {
-		fraction, rest = digits(rest)
-	}
-	if whole == "" && fraction == "" {
-		return ""
-	}
-	if rest != "" {
-		if exponent = exponentOf(rest); exponent == "" {
-			return ""
-		}
-	}
-	whole = strings.TrimLeft(whole, "0")
-	if whole == "" {
-		whole = "0"
-	}
-	switch {
-	case fraction != "":
-		fraction = "." + fraction
-	case point:
-		fraction = ".0"
-	}
-	return sign + whole + fraction + exponent
-}
-
-// digits splits text behind its leading digits.
-func digits(text string) (number, rest string) {
-	rest = strings.TrimLeft(text, "0123456789")
-	return text[:len(text)-len(rest)], rest
-}
-
-// exponentOf returns text if it is an exponent such as "e-3", else "".
-func exponentOf(text string) string {
-	if text[0] != 'e' && text[0] != 'E' {
-		return ""
-	}
-	unsigned := text[1:]
-	if unsigned != "" && (unsigned[0] == '+' || unsigned[0] == '-') {
-		unsigned = unsigned[1:]
-	}
-	number, rest := digits(unsigned)
-	if number == "" || rest != "" {
-		return ""
-	}
-	return text
 }
