@@ -1,0 +1,218 @@
+// Package app puts the parts of GatheRing together into one running whole. It
+// holds no logic of its own.
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"gathering"
+	"gathering/internal/agent"
+	"gathering/internal/definition"
+	"gathering/internal/llm"
+	"gathering/internal/llm/offline"
+	"gathering/internal/llm/provider"
+	"gathering/internal/node"
+	"gathering/internal/pipeline"
+	"gathering/internal/run"
+	"gathering/internal/store"
+	"gathering/internal/tool"
+	"gathering/internal/tool/builtin"
+)
+
+// Options say what to put together. The zero value of a field means the default named.
+type Options struct {
+	Data     string // data directory; ./data
+	Database string // postgres://… ; "" is SQLite in Data
+	ReadOnly bool   // only reads, beside a process that holds Data
+	Logger   *slog.Logger
+	Now      func() time.Time // time.Now
+	// Lookup reads the environment; nil finds nothing set.
+	Lookup func(name string) (string, bool)
+	// Providers and Tools come in addition to those built in.
+	Providers []llm.Provider
+	Tools     []tool.Tool
+	// Commit wraps every commit of the database, see [store.Options].
+	Commit func(ctx context.Context, commit func() error) error
+}
+
+// App is the whole, without a worker until Work is called.
+type App struct {
+	DB        *store.DB
+	Pipelines *pipeline.Store
+	Catalog   *node.Catalog
+	Runs      *run.Service
+	Models    *llm.Models
+	Tools     *tool.Registry
+	Data      string // absolute
+	logger    *slog.Logger
+}
+
+// Open puts the parts together. Close the result.
+func Open(ctx context.Context, o Options) (*App, error) {
+	o = o.withDefaults()
+	data, err := filepath.Abs(o.Data)
+	if err != nil {
+		return nil, fmt.Errorf("find the data directory: %w", err)
+	}
+	models, tools, err := parts(o, data)
+	if err != nil {
+		return nil, err
+	}
+	db, err := store.Open(ctx, store.Options{
+		Dir: data, URL: o.Database, Logger: o.Logger, ReadOnly: o.ReadOnly, Commit: o.Commit,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a := &App{DB: db, Models: models, Tools: tools, Data: data, logger: o.Logger}
+	a.Pipelines = &pipeline.Store{DB: db, Now: o.Now}
+	a.Catalog, err = node.NewCatalog(a.Pipelines, &node.Binder{
+		Tools:  tools,
+		Agents: &agent.Loop{Models: models, Tools: tools, Clock: o.Now, Logger: o.Logger},
+	})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	a.Runs = run.NewService(run.Options{DB: db, Pipelines: a.Catalog, Logger: o.Logger, Now: o.Now})
+	return a, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Data == "" {
+		o.Data = "data"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Lookup == nil {
+		o.Lookup = func(string) (string, bool) { return "", false }
+	}
+	return o
+}
+
+func parts(o Options, data string) (*llm.Models, *tool.Registry, error) {
+	providers, err := provider.FromEnvironment(o.Lookup)
+	if err != nil {
+		return nil, nil, err
+	}
+	providers = append(providers, offline.Provider{})
+	tools, err := builtin.All(builtin.Options{
+		Out: filepath.Join(data, "out"), Hidden: []string{data}, Clock: o.Now,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	registry, err := tool.NewRegistry(append(tools, o.Tools...)...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("register tools: %w", err)
+	}
+	return llm.New(append(providers, o.Providers...)...), registry, nil
+}
+
+// Close waits for what is being written and closes the database. Stop the
+// worker first.
+func (a *App) Close() error {
+	a.Runs.Close()
+	return a.DB.Close()
+}
+
+// Check is what definitions of a project are checked against; a nil app knows
+// no stored pipelines.
+func (a *App) Checker(ctx context.Context, project gathering.ProjectID) *definition.Checker {
+	c := NewChecker(a.Models, a.Tools)
+	c.Pipeline = func(name string) bool {
+		_, err := a.Pipelines.ByName(ctx, project, name)
+		return err == nil
+	}
+	return c
+}
+
+// NewChecker is what definitions are checked against where nothing is stored.
+func NewChecker(models *llm.Models, tools *tool.Registry) *definition.Checker {
+	c := &definition.Checker{
+		Kinds:    node.Kinds(),
+		Model:    models.Check,
+		Agent:    func(string) bool { return false },
+		Pipeline: func(string) bool { return false },
+		Tool: func(name string) (gathering.ToolSpec, bool) {
+			t, ok := tools.Lookup(name)
+			if !ok {
+				return gathering.ToolSpec{}, false
+			}
+			return t.Spec(), true
+		},
+	}
+	for _, spec := range tools.Specs() {
+		c.Tools = append(c.Tools, spec.Name)
+	}
+	return c
+}
+
+// CheckFile checks a pipeline file and those it refers to, without a database.
+func CheckFile(ctx context.Context, o Options, path string) (*gathering.Definition, error) {
+	o = o.withDefaults()
+	data, err := filepath.Abs(o.Data)
+	if err != nil {
+		return nil, fmt.Errorf("find the data directory: %w", err)
+	}
+	models, tools, err := parts(o, data)
+	if err != nil {
+		return nil, err
+	}
+	files := pipeline.Files{Checker: NewChecker(models, tools)}
+	return files.Load(ctx, path)
+}
+
+// SaveFile checks and stores a pipeline file and those it refers to.
+func (a *App) SaveFile(ctx context.Context, project gathering.ProjectID, path string) (gathering.Pipeline, error) {
+	var saved gathering.Pipeline
+	files := pipeline.Files{
+		Checker: a.Checker(ctx, project),
+		Save: func(ctx context.Context, def *gathering.Definition) error {
+			var err error
+			saved, err = a.Pipelines.Save(ctx, project, def)
+			return err
+		},
+	}
+	_, err := files.Load(ctx, path)
+	return saved, err
+}
+
+// Save checks and stores a definition.
+func (a *App) Save(ctx context.Context, project gathering.ProjectID, document []byte) (gathering.Pipeline, error) {
+	def, err := a.Checker(ctx, project).Load(document)
+	if err != nil {
+		return gathering.Pipeline{}, err
+	}
+	return a.Pipelines.Save(ctx, project, def)
+}
+
+// Start starts a run of a pipeline's published version, after checking its
+// input and that the vars it overrides exist.
+func (a *App) Start(ctx context.Context, p gathering.Pipeline, n run.New) (gathering.Run, error) {
+	def, err := a.Catalog.Definition(ctx, p.ID, p.Published)
+	if err != nil {
+		return gathering.Run{}, err
+	}
+	if err := definition.CheckInput(def, n.Input); err != nil {
+		return gathering.Run{}, err
+	}
+	for name := range n.Vars {
+		if _, ok := def.Vars[name]; !ok {
+			return gathering.Run{}, gathering.NewError(gathering.KindInvalid, "the pipeline has no var %q", name).
+				WithFields(gathering.FieldError{Field: "vars." + name, Problem: "is not declared under vars"})
+		}
+	}
+	n.Project, n.Pipeline, n.Version = p.Project, p.ID, p.Published
+	n.Input = json.RawMessage(gathering.CompactJSON(n.Input))
+	return a.Runs.Start(ctx, n)
+}
