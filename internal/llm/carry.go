@@ -111,3 +111,24 @@ func (t *translated) translate(ctx context.Context, err error) error {
 	}
 	return Translate(err, t.from)
 }
+
+// StreamOf returns a whole response as a stream of few parts, for models that
+// do not work piece by piece.
+func StreamOf(response *fantasy.Response) fantasy.StreamResponse {
+	var parts []fantasy.StreamPart
+	if text := response.Content.Text(); text != "" {
+		parts = append(parts, fantasy.StreamPart{Type: fantasy.StreamPartTypeTextStart, ID: "0"},
+			fantasy.StreamPart{Type: fantasy.StreamPartTypeTextDelta, ID: "0", Delta: text},
+			fantasy.StreamPart{Type: fantasy.StreamPartTypeTextEnd, ID: "0"})
+	}
+	for _, c := range response.Content.ToolCalls() {
+		parts = append(parts, fantasy.StreamPart{
+			Type: fantasy.StreamPartTypeToolCall, ID: c.ToolCallID, ToolCallName: c.ToolName, ToolCallInput: c.Input,
+		})
+	}
+	parts = append(parts, fantasy.StreamPart{
+		Type: fantasy.StreamPartTypeFinish, FinishReason: response.FinishReason, Usage: response.Usage,
+		Warnings: response.Warnings, ProviderMetadata: response.ProviderMetadata,
+	})
+	return slices.Values(parts)
+}

@@ -43,8 +43,8 @@ func (e *StatusError) Error() string {
 // DelayedError is an error after which the provider asked to be left alone for
 // a while.
 type DelayedError struct {
-	After time.Duration // above 0
 	err   error
+	after time.Duration
 }
 
 // Error is the text of the error itself.
@@ -53,10 +53,13 @@ func (e *DelayedError) Error() string { return e.err.Error() }
 // Unwrap returns the error itself, a *[gathering.Error].
 func (e *DelayedError) Unwrap() error { return e.err }
 
+// RetryAfter is how long the provider asked to be left alone, above 0.
+func (e *DelayedError) RetryAfter() time.Duration { return e.after }
+
 // RetryAfter returns how long the provider asked to be left alone, or 0.
 func RetryAfter(err error) time.Duration {
 	if d, ok := errors.AsType[*DelayedError](err); ok {
-		return d.After
+		return d.after
 	}
 	return 0
 }
@@ -174,7 +177,7 @@ func delayed(err error, after time.Duration) error {
 	if after <= 0 {
 		return err
 	}
-	return &DelayedError{After: after, err: err}
+	return &DelayedError{err, after}
 }
 
 // Brief returns text on one line, without control characters, cut to a few

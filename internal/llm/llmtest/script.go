@@ -180,36 +180,13 @@ func (s *Script) count() int {
 	return s.calls
 }
 
-// Stream answers with the next turn in one piece for each of its parts.
+// Stream answers with the next turn, each of its parts in one piece.
 func (s *Script) Stream(ctx context.Context, call fantasy.Call) (fantasy.StreamResponse, error) {
 	response, err := s.Generate(ctx, call)
 	if err != nil {
 		return nil, err
 	}
-	return func(yield func(fantasy.StreamPart) bool) {
-		for _, part := range parts(response) {
-			if !yield(part) {
-				return
-			}
-		}
-	}, nil
-}
-
-func parts(response *fantasy.Response) []fantasy.StreamPart {
-	var all []fantasy.StreamPart
-	if text := response.Content.Text(); text != "" {
-		all = append(all, fantasy.StreamPart{Type: fantasy.StreamPartTypeTextStart, ID: "0"},
-			fantasy.StreamPart{Type: fantasy.StreamPartTypeTextDelta, ID: "0", Delta: text},
-			fantasy.StreamPart{Type: fantasy.StreamPartTypeTextEnd, ID: "0"})
-	}
-	for _, c := range response.Content.ToolCalls() {
-		all = append(all, fantasy.StreamPart{
-			Type: fantasy.StreamPartTypeToolCall, ID: c.ToolCallID, ToolCallName: c.ToolName, ToolCallInput: c.Input,
-		})
-	}
-	return append(all, fantasy.StreamPart{
-		Type: fantasy.StreamPartTypeFinish, FinishReason: response.FinishReason, Usage: response.Usage,
-	})
+	return llm.StreamOf(response), nil
 }
 
 // GenerateObject is not scripted: GatheRing does not use it.
