@@ -19,6 +19,7 @@ type link struct {
 // edges reads the needs of all nodes and the list of edges.
 func (l *loader) edges(list *value) {
 	for _, d := range l.drafts {
+		l.ownBranches(d)
 		l.needs(d)
 	}
 	if !list.absent() {
@@ -28,6 +29,21 @@ func (l *loader) edges(list *value) {
 		l.add(place{"edges", 1}, "there are more than "+strconv.Itoa(MaxEdges)+" edges",
 			"move a part into a pipeline of its own and call it with a pipeline node")
 		l.links = nil
+	}
+}
+
+// ownBranches checks that the branches of a node can be told apart.
+func (l *loader) ownBranches(d *draft) {
+	if !d.sound {
+		return
+	}
+	d.branches = d.kind.branches(d)
+	sorted := slices.Sorted(slices.Values(d.branches))
+	switch {
+	case slices.Contains(sorted, gathering.BranchError):
+		l.add(d.at, `has a branch called "error", which is the name of the branch that a failure takes`, "call it something else")
+	case len(slices.Compact(sorted)) < len(d.branches):
+		l.add(d.at, "has two branches of one name", "call one of them something else")
 	}
 }
 
@@ -140,13 +156,12 @@ func (l *loader) branch(at place, from *draft, branch string) {
 	if !from.sound {
 		return // its branches cannot be known
 	}
-	branches := from.branches()
 	switch {
-	case slices.Contains(branches, branch):
-	case len(branches) == 0:
+	case slices.Contains(from.branches, branch):
+	case len(from.branches) == 0:
 		l.add(at, quoted(from.id)+" has no branches", "write the ID alone")
 	default:
-		l.add(at, quoted(from.id)+" has no branch "+quoted(branch), l.orOneOf(branch, branches))
+		l.add(at, quoted(from.id)+" has no branch "+quoted(branch), l.orOneOf(branch, from.branches))
 	}
 }
 

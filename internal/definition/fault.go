@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"gathering"
 )
@@ -93,8 +94,25 @@ type report struct {
 
 func (r *report) add(at place, problem, remedy string) {
 	if !r.full() {
-		r.faults = append(r.faults, Fault{Path: at.path, Line: max(at.line, 1), Problem: problem, Remedy: remedy})
+		r.faults = append(r.faults, Fault{
+			Path: printable(at.path, 300), Line: max(at.line, 1),
+			Problem: printable(problem, 1000), Remedy: printable(remedy, 1000),
+		})
 	}
+}
+
+// printable is text without control characters, cut at limit bytes: names in a
+// file can hold anything, and faults are shown on terminals.
+func printable(text string, limit int) string {
+	if len(text) > limit {
+		text = strings.ToValidUTF8(text[:limit], "") + "…"
+	}
+	return strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) {
+			return unicode.ReplacementChar
+		}
+		return c
+	}, text)
 }
 
 // full reports whether no more faults are taken.

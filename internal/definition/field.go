@@ -40,7 +40,7 @@ func (l *loader) presence(d *draft, field *Field) {
 	there := d.field(field.Name) != nil
 	beside := field.With != "" && d.field(field.With) != nil
 	switch {
-	case !there && (field.Required || beside):
+	case !there && (field.Required || beside && !field.Optional):
 		l.add(d.locate(field.Name), "is missing", field.Summary)
 	case there && field.With != "" && !beside:
 		l.add(d.locate(field.Name), "goes with "+field.With+", which is not there", "")
@@ -96,6 +96,10 @@ func (l *loader) shape(d *draft, field *Field, v *value) {
 		l.schema(v, func(path string) place {
 			return d.locate(place{field.Name, 0}.in(path, 0).path)
 		})
+	case FieldTools:
+		l.tools(at, v)
+	case FieldModel:
+		l.model(at, v)
 	case FieldAgent, FieldTool, FieldPipeline:
 		l.reference(at, field.Type, v)
 	}

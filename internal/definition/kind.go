@@ -45,6 +45,8 @@ type Field struct {
 	// With names the field that this one goes with: it is required beside that
 	// one, and refused without it.
 	With string
+	// Optional: where With names a field, this one may be left out beside it.
+	Optional bool
 	// Secrets: expressions here may read secrets, because the value is sent
 	// out and not kept.
 	Secrets bool
@@ -72,6 +74,8 @@ const (
 	FieldFlag      FieldType = "flag"      // true or false
 	FieldAgent     FieldType = "agent"     // the name of an agent, stored or of this definition
 	FieldTool      FieldType = "tool"      // the name of a tool
+	FieldTools     FieldType = "tools"     // a list of the names of tools
+	FieldModel     FieldType = "model"     // a model, as provider/model
 	FieldPipeline  FieldType = "pipeline"  // the name of a stored pipeline, or a file beside this one
 	FieldSchema    FieldType = "schema"    // a JSON Schema
 )

@@ -154,16 +154,12 @@ func (l *loader) agent(at place, v *value) gathering.AgentSpec {
 	if prompt := v.member("prompt"); !prompt.absent() {
 		here := at.in("prompt", prompt.line)
 		spec.Prompt, _ = l.text(here, prompt, MaxText)
-		if strings.Contains(spec.Prompt, "${{") {
+		if holdsTemplate(prompt) {
 			l.add(here, "holds ${{ }}, and a prompt is used as it is", "put what changes into the node's task")
 		}
 	}
 	if tools := v.member("tools"); !tools.absent() {
-		here := at.in("tools", tools.line)
-		spec.Tools = l.texts(here, tools)
-		for i, name := range spec.Tools {
-			l.tool(here.item(i, tools.items[i].line), name)
-		}
+		spec.Tools = l.tools(at.in("tools", tools.line), tools)
 	}
 	if steps := v.member("max_steps"); !steps.absent() {
 		spec.MaxSteps = l.whole(at.in("max_steps", steps.line), steps, [2]int{1, MaxSteps})
@@ -183,6 +179,15 @@ func (l *loader) model(at place, v *value) string {
 		}
 	}
 	return ref
+}
+
+// tools reads a list of tools, reporting those that do not exist.
+func (l *loader) tools(at place, v *value) []string {
+	names := l.texts(at, v)
+	for i, name := range names {
+		l.tool(at.item(i, v.items[i].line), name)
+	}
+	return names
 }
 
 // tool reports a tool that does not exist.

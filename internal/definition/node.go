@@ -39,7 +39,8 @@ type draft struct {
 	resolved   bool // it was sugar
 	sound      bool // the fields of its kind have the right shapes
 	needs      *value
-	faultyEdge bool // an edge to it has a fault and is left out
+	branches   []string // those of its kind
+	faultyEdge bool     // an edge to it has a fault and is left out
 }
 
 // locate finds where a field of the node's config is written. Sugar keeps the
@@ -79,12 +80,12 @@ func (d *draft) rawConfig() map[string]json.RawMessage {
 	return config
 }
 
-// branches are the branches of the node's kind.
-func (d *draft) branches() []string {
-	if d.kind == nil || d.kind.Branches == nil {
+// branches are those that a node of this kind can take.
+func (k *Kind) branches(d *draft) []string {
+	if k.Branches == nil {
 		return nil
 	}
-	return d.kind.Branches(d.rawConfig())
+	return k.Branches(d.rawConfig())
 }
 
 // finished is the node as the definition keeps it.
@@ -192,11 +193,21 @@ func (l *loader) fallback(d *draft, at place, v *value) json.RawMessage {
 	if how := d.body.member("on_error"); how == nil || how.text != string(gathering.OnErrorContinue) {
 		l.add(at, "is never used", "a fallback goes with on_error: continue")
 	}
-	raw := v.json()
-	if strings.Contains(string(raw), "${{") {
+	if holdsTemplate(v) {
 		l.add(at, "holds ${{ }}, and a fallback is used as it is", "write a plain value; a transform node can build another from it")
 	}
-	return raw
+	return v.json()
+}
+
+// holdsTemplate reports whether v, which is used as it is, holds what was
+// meant as a template. Others write ${{ }} too, and texts may be about them.
+func holdsTemplate(v *value) bool {
+	for _, root := range []string{"input", "vars", "nodes", "run", "trigger", "item", "error"} {
+		if v.contains("${{ "+root) || v.contains("${{"+root) {
+			return true
+		}
+	}
+	return false
 }
 
 // retry reads a retry policy. Fields that are absent are those of
