@@ -44,7 +44,7 @@ Date:   Mon Jan 2 15:04:05 2006 +0000
  1 file changed, 6 insertions(+), 6 deletions(-)
 `
 
-func ask(t *testing.T, text string, schema string) (*fantasy.Response, error) {
+func ask(t *testing.T, text, schema string) (*fantasy.Response, error) {
 	t.Helper()
 	model, err := llm.New(offline.Provider{}).Model(t.Context(), offline.Ref)
 	if err != nil {
@@ -58,12 +58,15 @@ func ask(t *testing.T, text string, schema string) (*fantasy.Response, error) {
 }
 
 type metadata struct {
-	Model, Method    string
-	Words, Sentences int
-	Quotes           []struct {
-		Text, Heading string
-		Line          int
-	}
+	Model     string `json:"model"`
+	Method    string `json:"method"`
+	Words     int    `json:"words"`
+	Sentences int    `json:"sentences"`
+	Quotes    []struct {
+		Text    string `json:"text"`
+		Heading string `json:"heading"`
+		Line    int    `json:"line"`
+	} `json:"quotes"`
 }
 
 func read(t *testing.T, response *fantasy.Response) metadata {
