@@ -25,8 +25,9 @@ func summaryLength(sentences int) int { return min(maxSummary, sentences, max(2,
 
 // rank scores each sentence by the weight of its terms: those that come back
 // throughout the text weigh most, those that are in every sentence least. No
-// list of words of any language is used. The first sentence of the text and
-// those under a heading have a little more.
+// list of words of any language is used. Long sentences, mostly enumerations,
+// gain nothing by their length; the beginning of the text and what comes first
+// under a heading has more; what only announces the next line has less.
 func (d *document) rank() {
 	n := float64(len(d.sentences))
 	weight := func(term string) float64 {
@@ -36,14 +37,20 @@ func (d *document) rank() {
 		for _, term := range s.terms {
 			s.score += weight(term)
 		}
-		s.score /= math.Sqrt(float64(len(s.terms)) + 4)
+		length := float64(len(s.terms))
+		s.score /= length + 4
 		switch {
 		case s.order == 0:
-			s.score = s.score*1.3 + 0.2
+			s.score = s.score*1.6 + 0.4
+		case s.order < 3:
+			s.score = s.score*1.3 + 0.1
 		case s.lead:
-			s.score = s.score*1.1 + 0.1
+			s.score = s.score*1.2 + 0.1
 		}
-		if len(s.terms) < 3 {
+		if length > 30 {
+			s.score *= 30 / length
+		}
+		if length < 3 || strings.HasSuffix(s.text, ":") {
 			s.score /= 2
 		}
 	}
