@@ -13,8 +13,11 @@ import (
 func kinds() []definition.Kind {
 	return []definition.Kind{
 		{Name: "trigger", Summary: "where a run begins"},
-		{Name: "agent", MaxIn: -1, Fields: []definition.Field{
-			{Name: "agent", Type: definition.FieldAgent, Required: true, Summary: "the agent that works"},
+		{Name: "agent", MaxIn: -1, OneOf: []string{"agent", "model"}, Fields: []definition.Field{
+			{Name: "agent", Type: definition.FieldAgent, Summary: "the agent that works"},
+			{Name: "model", Type: definition.FieldModel},
+			{Name: "prompt", Type: definition.FieldString, With: "model", Optional: true},
+			{Name: "tools", Type: definition.FieldTools, With: "model", Optional: true},
 			{Name: "task", Type: definition.FieldText, Required: true, Summary: "what the agent is asked to do"},
 			{Name: "output_schema", Type: definition.FieldSchema},
 		}},
@@ -26,29 +29,29 @@ func kinds() []definition.Kind {
 				{Name: "cases", Type: definition.FieldStrings, With: "switch", Summary: "the values that have a branch of their own"},
 			},
 		},
-		{Name: "tool", MaxIn: -1, Fields: []definition.Field{
-			{Name: "tool", Type: definition.FieldTool, Required: true, Summary: "the tool to call"},
-			{Name: "with", Type: definition.FieldArguments},
-		}},
-		{Name: "delay", MaxIn: -1, OneOf: []string{"for", "until"}, Fields: []definition.Field{
-			{Name: "for", Type: definition.FieldDuration},
-			{Name: "until", Type: definition.FieldTime},
-		}},
-		{Name: "transform", MaxIn: -1, Fields: []definition.Field{
-			{Name: "set", Type: definition.FieldObject, Required: true, Summary: "the names and values of the output"},
-		}},
-		{Name: "parallel", MaxIn: -1},
-		{Name: "pipeline", MaxIn: -1, Fields: []definition.Field{
-			{Name: "pipeline", Type: definition.FieldPipeline, Required: true, Summary: "the pipeline to run"},
-			{Name: "input", Type: definition.FieldTemplate},
-			{Name: "wait", Type: definition.FieldFlag},
-		}},
 		{Name: "action", MaxIn: -1, Resolve: resolveAction, Fields: []definition.Field{
 			{
 				Name: "action", Type: definition.FieldEnum, Required: true, Summary: "what to do",
 				Values: []string{"run_task", "execute_pipeline", "send_notification", "call_api"},
 			},
 			{Name: "with", Type: definition.FieldObject, Required: true, Summary: "what the action needs"},
+		}},
+		{Name: "tool", MaxIn: -1, Fields: []definition.Field{
+			{Name: "tool", Type: definition.FieldTool, Required: true, Summary: "the tool to call"},
+			{Name: "with", Type: definition.FieldArguments},
+		}},
+		{Name: "parallel", MaxIn: -1},
+		{Name: "transform", MaxIn: -1, Fields: []definition.Field{
+			{Name: "set", Type: definition.FieldObject, Required: true, Summary: "the names and values of the output"},
+		}},
+		{Name: "pipeline", MaxIn: -1, Fields: []definition.Field{
+			{Name: "pipeline", Type: definition.FieldPipeline, Required: true, Summary: "the pipeline to run"},
+			{Name: "input", Type: definition.FieldTemplate},
+			{Name: "wait", Type: definition.FieldFlag},
+		}},
+		{Name: "delay", MaxIn: -1, OneOf: []string{"for", "until"}, Fields: []definition.Field{
+			{Name: "for", Type: definition.FieldDuration},
+			{Name: "until", Type: definition.FieldTime},
 		}},
 	}
 }
