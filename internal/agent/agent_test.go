@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"charm.land/fantasy"
@@ -186,7 +188,7 @@ func TestAnswer(t *testing.T) {
 	t.Parallel()
 	w, j := newWorkshop(t, nil), &journal{}
 	script := llmtest.New(
-		llmtest.Turn{Text: "Let me see.", Calls: []llmtest.Call{
+		llmtest.Turn{Text: "Let me see.", Reasoning: "Hmm.", Calls: []llmtest.Call{
 			{ID: "same", Tool: "text_echo", Args: say("a")}, {ID: "same", Tool: "mail_file", Args: say("b")},
 		}},
 		llmtest.Turn{Text: "Done.", Usage: fantasy.Usage{InputTokens: 1, CacheReadTokens: 2, OutputTokens: 3}},
@@ -221,6 +223,10 @@ func TestAnswer(t *testing.T) {
 	}
 	if got, want := lastText(t, script), "same: {\"said\":\"a\"}\nturn_1_call_2: {\"said\":\"b\"}\n"; got != want {
 		t.Errorf("the model was told %q, want %q", got, want)
+	}
+	said := script.Asked()[1].Prompt[2].Content
+	if reasoning, _ := fantasy.AsMessagePart[fantasy.ReasoningPart](said[0]); reasoning.Text != "Hmm." || len(said) != 4 {
+		t.Errorf("the model got back %+v, want its reasoning, text and calls", said)
 	}
 	first := script.Asked()[0]
 	if len(first.Prompt) != 2 || len(first.Tools) != 2 || first.Tools[0].GetName() != "text_echo" {
@@ -397,49 +403,39 @@ func TestMismatch(t *testing.T) {
 	}
 }
 
-// TestConcurrent holds that the calls of a turn meet, at most eight of them.
+// TestConcurrent holds that the calls of a turn run at the same time, eight of
+// them, and that their results keep the order of the calls.
 func TestConcurrent(t *testing.T) {
 	t.Parallel()
-	var (
-		mu            sync.Mutex
-		running, most int
-		arrived       = make(chan struct{}, 12)
-		release       = make(chan struct{})
-	)
-	w := newWorkshop(t, func(context.Context, string) error {
-		mu.Lock()
-		running++
-		most = max(most, running)
-		mu.Unlock()
-		arrived <- struct{}{}
-		<-release
-		mu.Lock()
-		running--
-		mu.Unlock()
-		return nil
-	})
-	var calls []llmtest.Call
-	var want strings.Builder
-	for i := range 12 {
-		calls = append(calls, llmtest.Call{ID: fmt.Sprint(i), Tool: "text_echo", Args: say(fmt.Sprint("n", i))})
-		fmt.Fprintf(&want, "%d: {\"said\":\"n%d\"}\n", i, i)
-	}
-	script := llmtest.New(llmtest.Turn{Calls: calls}, llmtest.Turn{Text: "ok"})
-	go func() {
-		for range 8 {
-			<-arrived
+	synctest.Test(t, func(t *testing.T) {
+		var running atomic.Int64
+		release := make(chan struct{})
+		w := newWorkshop(t, func(context.Context, string) error {
+			running.Add(1)
+			<-release
+			return nil
+		})
+		var calls []llmtest.Call
+		var want strings.Builder
+		for i := range 12 {
+			calls = append(calls, llmtest.Call{ID: fmt.Sprint(i), Tool: "text_echo", Args: say(fmt.Sprint("n", i))})
+			fmt.Fprintf(&want, "%d: {\"said\":\"n%d\"}\n", i, i)
 		}
-		close(release)
-	}()
-	if _, err := loop(script, w).Run(t.Context(), task(&journal{}, "text.echo")); err != nil {
-		t.Fatal(err)
-	}
-	if most != 8 {
-		t.Errorf("got %d calls at the same time, want 8", most)
-	}
-	if got := lastText(t, script); got != want.String() {
-		t.Errorf("the model was told %q, want %q", got, want.String())
-	}
+		script := llmtest.New(llmtest.Turn{Calls: calls}, llmtest.Turn{Text: "ok"})
+		go func() {
+			synctest.Wait()
+			if got := running.Load(); got != 8 {
+				t.Errorf("got %d calls at the same time, want 8", got)
+			}
+			close(release)
+		}()
+		if _, err := loop(script, w).Run(t.Context(), task(&journal{}, "text.echo")); err != nil {
+			t.Error(err)
+		}
+		if got := lastText(t, script); got != want.String() {
+			t.Errorf("the model was told %q, want %q", got, want.String())
+		}
+	})
 }
 
 func TestRefusedCalls(t *testing.T) {
@@ -467,6 +463,10 @@ func TestRefusedCalls(t *testing.T) {
 			}
 			if got := lastText(t, script); !strings.Contains(got, tt.told) {
 				t.Errorf("the model was told %q, want %q in it", got, tt.told)
+			}
+			sent, _ := fantasy.AsMessagePart[fantasy.ToolCallPart](script.Asked()[1].Prompt[2].Content[0])
+			if !json.Valid([]byte(sent.Input)) {
+				t.Errorf("the provider gets the arguments %q, which it refuses", sent.Input)
 			}
 			if w.count() != 0 {
 				t.Errorf("%d calls were made, want none", w.count())

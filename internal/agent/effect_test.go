@@ -169,3 +169,28 @@ func TestLargeResult(t *testing.T) {
 		t.Errorf("the model was told %.200q", got)
 	}
 }
+
+// TestCancelSeveral holds that an unknown outcome is what a turn ends with,
+// whatever became of the calls beside it.
+func TestCancelSeveral(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	reached := make(chan struct{}, 3)
+	w := newWorkshop(t, func(ctx context.Context, _ string) error {
+		reached <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	go func() {
+		for range 3 {
+			<-reached
+		}
+		cancel()
+	}()
+	script := llmtest.New(llmtest.Turn{Calls: []llmtest.Call{
+		call("text_echo", say("a")), call("mail_send", say("b")), call("text_echo", say("c")),
+	}})
+	_, err := loop(script, w).Run(ctx, task(&journal{}, "text.echo", "mail.send"))
+	wantError(t, err, gathering.KindConflict, gathering.CodeUnknownOutcome)
+}

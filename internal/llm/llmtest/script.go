@@ -19,8 +19,9 @@ const Ref = "scripted/model"
 
 // Turn is one answer of a scripted model.
 type Turn struct {
-	Text  string
-	Calls []Call
+	Text      string
+	Reasoning string // "" is none
+	Calls     []Call
 	// Err is returned instead of an answer.
 	Err error
 	// Finish is why the model stopped; "" follows from Calls.
@@ -144,6 +145,9 @@ func (s *Script) response(turn Turn) (*fantasy.Response, error) {
 	response := &fantasy.Response{FinishReason: turn.Finish, Usage: turn.Usage}
 	if turn.Usage == (fantasy.Usage{}) {
 		response.Usage = fantasy.Usage{InputTokens: 10, OutputTokens: 5, TotalTokens: 15}
+	}
+	if turn.Reasoning != "" {
+		response.Content = append(response.Content, fantasy.ReasoningContent{Text: turn.Reasoning})
 	}
 	if turn.Text != "" {
 		response.Content = append(response.Content, fantasy.TextContent{Text: turn.Text})
