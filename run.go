@@ -98,7 +98,7 @@ const (
 // log it is never made again: after a crash the loop reads it instead.
 type Step struct {
 	// Key names the step within its node, the same on every replay: "turn/3",
-	// or "turn/3/call_1" for a tool call of that turn.
+	// or "turn/3/call/1" for a tool call of that turn.
 	Key  string   `json:"key"`
 	Kind StepKind `json:"kind"`
 	Name string   `json:"name"` // the model or the tool
