@@ -47,12 +47,12 @@ func All(o Options) ([]tool.Tool, error) {
 	trees := &trees{out: o.Out, hidden: o.Hidden}
 	git := &git{binary: o.Git, trees: trees}
 	var tools []tool.Tool
-	for _, make := range []func() (tool.Tool, error){
+	for _, build := range []func() (tool.Tool, error){
 		trees.listTool, trees.readTool, trees.searchTool, trees.writeTool,
 		git.logTool, git.diffTool,
 		clock(o.Clock).nowTool, noopTool,
 	} {
-		t, err := make()
+		t, err := build()
 		if err != nil {
 			return nil, fmt.Errorf("make built-in tools: %w", err)
 		}

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"gathering"
 )
@@ -96,14 +95,16 @@ func isFile(name string) bool {
 
 // readLink returns the trimmed text of a small regular file, "" where there is none.
 func readLink(name string) string {
-	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	root, err := os.OpenRoot(filepath.Dir(name))
+	if err != nil {
+		return ""
+	}
+	defer root.Close()
+	file, err := (&place{root: root, name: filepath.Base(name)}).openFile()
 	if err != nil {
 		return ""
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return ""
-	}
 	text, err := io.ReadAll(io.LimitReader(file, maxLink))
 	if err != nil {
 		return ""

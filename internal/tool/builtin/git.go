@@ -114,6 +114,7 @@ func settings() []string {
 		"-c", "diff.submodule=short",
 		"-c", "log.showSignature=false",
 		"-c", "log.follow=false",
+		"-c", "format.pretty=medium",
 		"-c", "gpg.program=false",
 	}
 }

@@ -24,7 +24,7 @@ const (
 	maxSearchedFile   = 8 << 20
 	maxMatchText      = 500     // bytes of a line that are returned
 	sniffBytes        = 8 << 10 // looked at to tell text from binary
-	linesBetweenYield = 4096    // lines between two looks at the context
+	linesBetweenLooks = 4096    // lines between two looks at the context
 )
 
 type searchInput struct {
@@ -58,7 +58,7 @@ func (t *trees) searchTool() (tool.Tool, error) {
 }
 
 func (t *trees) search(ctx context.Context, call tool.Call, in searchInput) (searchOutput, error) {
-	s := search{ctxErr: func() error { return context.Cause(ctx) }, limit: in.Limit}
+	s := search{ended: func() error { return ended(ctx) }, limit: in.Limit}
 	s.out.Matches = []match{}
 	if s.limit == 0 {
 		s.limit = defaultMatches
@@ -102,7 +102,7 @@ func compile(in searchInput) (*regexp.Regexp, error) {
 
 // search is one search under way.
 type search struct {
-	ctxErr  func() error
+	ended   func() error
 	pattern *regexp.Regexp
 	limit   int
 	bytes   int64
@@ -142,8 +142,10 @@ func (s *search) lines(shown string, file io.Reader) error {
 	}
 	s.out.Files++
 	for number := 1; ; number++ {
-		if number%linesBetweenYield == 0 && s.ctxErr() != nil {
-			return s.ctxErr()
+		if number%linesBetweenLooks == 0 {
+			if err := s.ended(); err != nil {
+				return err
+			}
 		}
 		line, err := reader.ReadBytes('\n')
 		s.bytes += int64(len(line))

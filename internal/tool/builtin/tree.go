@@ -36,8 +36,9 @@ type place struct {
 	root   *os.Root
 	name   string // within root, slash-separated; "." is the top
 	prefix string // what its root's names begin with for the caller
-	real   string // the absolute path without symbolic links; "" where nothing is hidden
-	hidden []string
+	// resolved is the absolute path without symbolic links, "" where there is none.
+	resolved string
+	hidden   []string
 }
 
 func (p *place) Close() { _ = p.root.Close() }
@@ -136,9 +137,9 @@ func workspace(call tool.Call) (string, error) {
 func hiddenIn(dir string, hidden []string) []string {
 	var inside []string
 	for _, h := range hidden {
-		real, err := filepath.EvalSymlinks(h)
-		if err == nil && real != dir && within(dir, real) {
-			inside = append(inside, real)
+		resolved, err := filepath.EvalSymlinks(h)
+		if err == nil && resolved != dir && within(dir, resolved) {
+			inside = append(inside, resolved)
 		}
 	}
 	return inside
@@ -153,22 +154,22 @@ func within(dir, name string) bool {
 // guard refuses a place that symbolic links lead into .git or a hidden
 // directory. That a name leads nowhere, or out of the tree, its root reports.
 func (p *place) guard(dir string) error {
-	real, err := filepath.EvalSymlinks(filepath.Join(dir, filepath.FromSlash(p.name)))
+	resolved, err := filepath.EvalSymlinks(filepath.Join(dir, filepath.FromSlash(p.name)))
 	if err == nil {
-		p.real = real
+		p.resolved = resolved
 	}
-	if rel, err := filepath.Rel(dir, p.real); err == nil && insideGit(rel) {
+	if rel, err := filepath.Rel(dir, p.resolved); err == nil && insideGit(rel) {
 		return fault(gathering.KindForbidden, "path", "must not lead into .git; git.log and git.diff tell the history")
 	}
-	if p.hides(p.real) {
+	if p.hides(p.resolved) {
 		return fault(gathering.KindForbidden, "path", "must not lead into the service's own data")
 	}
 	return nil
 }
 
 // hides reports whether an absolute path without symbolic links is hidden.
-func (p *place) hides(real string) bool {
-	return slices.ContainsFunc(p.hidden, func(dir string) bool { return within(dir, real) })
+func (p *place) hides(name string) bool {
+	return slices.ContainsFunc(p.hidden, func(dir string) bool { return within(dir, name) })
 }
 
 // openFile opens the regular file at p for reading. It never waits for the
@@ -208,28 +209,29 @@ func mustBeRegular(info fs.FileInfo) error {
 
 // pathFault turns an error of the file system into one about the path argument.
 func pathFault(err error) error {
-	kind, problem := gathering.KindInvalid, ""
-	var number syscall.Errno
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		kind, problem = gathering.KindNotFound, "does not exist"
-	case errors.Is(err, fs.ErrPermission):
-		kind, problem = gathering.KindForbidden, "may not be used by this process"
-	case errors.Is(err, syscall.ENAMETOOLONG):
-		problem = "is too long"
-	case errors.Is(err, syscall.ELOOP):
-		problem = "leads through too many symbolic links"
-	case errors.Is(err, syscall.ENOTDIR):
-		problem = "leads through a file as if it were a directory"
-	case errors.Is(err, syscall.EISDIR), errors.Is(err, fs.ErrExist):
-		problem = "must name a file; it is a directory"
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EROFS):
-		kind, problem = gathering.KindUnavailable, "cannot be written: the disk is full or read-only"
-	case !errors.As(err, &number):
-		// What a root refuses by itself comes without an error number.
-		kind, problem = gathering.KindForbidden, "leads out of its tree by a symbolic link"
-	default:
-		return fmt.Errorf("use path: %w", err)
+	for _, known := range []struct {
+		is      error
+		kind    gathering.Kind
+		problem string
+	}{
+		{fs.ErrNotExist, gathering.KindNotFound, "does not exist"},
+		{fs.ErrPermission, gathering.KindForbidden, "may not be used by this process"},
+		{syscall.ENAMETOOLONG, gathering.KindInvalid, "is too long"},
+		{syscall.ELOOP, gathering.KindInvalid, "leads through too many symbolic links"},
+		{syscall.ENOTDIR, gathering.KindInvalid, "leads through a file as if it were a directory"},
+		{syscall.EISDIR, gathering.KindInvalid, "must name a file; it is a directory"},
+		{fs.ErrExist, gathering.KindInvalid, "must name a file; it is a directory"},
+		{syscall.ENOSPC, gathering.KindUnavailable, "cannot be written; the disk is full"},
+		{syscall.EDQUOT, gathering.KindUnavailable, "cannot be written; the disk quota is used up"},
+		{syscall.EROFS, gathering.KindUnavailable, "cannot be written; the file system is read-only"},
+	} {
+		if errors.Is(err, known.is) {
+			return fault(known.kind, "path", known.problem).WithCause(err)
+		}
 	}
-	return fault(kind, "path", problem).WithCause(err)
+	// What a root refuses by itself comes without an error number.
+	if _, numbered := errors.AsType[syscall.Errno](err); !numbered {
+		return fault(gathering.KindForbidden, "path", "leads out of its tree by a symbolic link").WithCause(err)
+	}
+	return fmt.Errorf("use path: %w", err)
 }

@@ -60,9 +60,10 @@ func (w *walk) run(ctx context.Context, p *place) error {
 	defer root.Close()
 	return fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		f := found{name, p.shown(path.Join(p.name, name)), entry}
+		if err := ended(ctx); err != nil {
+			return err
+		}
 		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
 		case err != nil && name == ".":
 			return pathFault(err)
 		case err != nil || !utf8.ValidString(name):
@@ -98,7 +99,7 @@ func (w *walk) step(p *place, root *os.Root, f found) error {
 func (p *place) skips(f found) bool {
 	return strings.EqualFold(path.Base(f.name), ".git") ||
 		p.prefix == "" && f.shown == "out" ||
-		p.hides(filepath.Join(p.real, filepath.FromSlash(f.name)))
+		p.hides(filepath.Join(p.resolved, filepath.FromSlash(f.name)))
 }
 
 // skip goes on without what is below entry.
@@ -114,4 +115,12 @@ func (w *walk) unread(f found) error {
 		w.unreadable = append(w.unreadable, strings.ToValidUTF8(f.shown, "\uFFFD"))
 	}
 	return skip(f.entry)
+}
+
+// ended returns why ctx ended, and nil while it has not.
+func ended(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return context.Cause(ctx)
 }

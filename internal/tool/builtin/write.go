@@ -57,8 +57,8 @@ func (t *trees) write(ctx context.Context, _ tool.Call, in writeInput) (writeOut
 	if err := makeParents(root, dir); err != nil {
 		return writeOutput{}, pathFault(err)
 	}
-	if err := ctx.Err(); err != nil {
-		return writeOutput{}, context.Cause(ctx)
+	if err := ended(ctx); err != nil {
+		return writeOutput{}, err
 	}
 	if err := replace(root, name, []byte(in.Text)); err != nil {
 		return writeOutput{}, pathFault(err)
