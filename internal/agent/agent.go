@@ -11,8 +11,8 @@
 //
 // A tool that has side effects and is not idempotent gets a step of phase
 // intent before its call. Where an intent has no result its outcome is unknown
-// and [Loop.Run] returns an error of CodeUnknownOutcome; leaving the intent out
-// of [Task.Steps] makes the call again.
+// and [Loop.Run] returns an error of CodeUnknownOutcome. Leaving the intent out
+// of [Task.Steps] makes the call again, once; [Task.OnUnknown] does so always.
 package agent
 
 import (
@@ -61,6 +61,9 @@ type Task struct {
 	Call tool.Call
 	// Steps were recorded for this task before. They are never made again.
 	Steps []gathering.Step
+	// OnUnknown, if it is OnUnknownRetry, makes calls again that were begun
+	// and have no recorded result. Anything else returns CodeUnknownOutcome.
+	OnUnknown gathering.OnUnknown
 	// Record returns when the step is durable. It may be called from several
 	// goroutines at once. What has happened is recorded even when ctx has
 	// ended: the context it is called with then has not.

@@ -18,7 +18,7 @@ import (
 // results in the order of the calls. It returns when all of them have ended.
 func (c *conversation) call(ctx context.Context, n int, asked []toolCall) ([]toolResult, error) {
 	for i := range asked {
-		if key := callKey(n, i); c.log.unknown(key) {
+		if key := callKey(n, i); c.log.unknown(key) && c.task.OnUnknown != gathering.OnUnknownRetry {
 			return nil, unknownOutcome(key, asked[i].Tool, nil)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gathering"
+	"gathering/internal/agent"
 	"gathering/internal/llm/llmtest"
 )
 
@@ -89,12 +90,17 @@ func TestUnknownOutcome(t *testing.T) {
 		t.Errorf("made %d calls and recorded %v", w.count(), again.keys())
 	}
 
-	work.Steps = slices.DeleteFunc(work.Steps, func(s gathering.Step) bool { return s.Phase == gathering.StepIntent })
-	if _, err := loop(llmtest.New(turns[1:]...), w).Run(t.Context(), work); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(map[string]int{"run_1/n/turn/1/call/1": 1}, w.made); diff != "" {
-		t.Errorf("calls made (-want +got):\n%s", diff)
+	allowed, decided := work, work
+	allowed.OnUnknown = gathering.OnUnknownRetry
+	decided.Steps = slices.DeleteFunc(slices.Clone(work.Steps), func(s gathering.Step) bool { return s.Phase == gathering.StepIntent })
+	for name, work := range map[string]agent.Task{"always": allowed, "once": decided} {
+		w = newWorkshop(t, nil)
+		if _, err := loop(llmtest.New(turns[1:]...), w).Run(t.Context(), work); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(map[string]int{"run_1/n/turn/1/call/1": 1}, w.made); diff != "" {
+			t.Errorf("%s: calls made (-want +got):\n%s", name, diff)
+		}
 	}
 }
 
