@@ -1,9 +1,13 @@
 package run
 
 import (
+	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gathering"
@@ -73,8 +77,8 @@ func (m *member) size() int {
 var errFenced = gathering.NewError(gathering.KindConflict, "another instance owns the run by now").WithCode(gathering.CodeFenced)
 
 // write writes the members in one transaction. Rows that are there already are
-// left as they are: owner, epoch and sequence name one content only, so that a
-// batch whose commit may or may not have happened can be written again.
+// left as they are: what an owner of one epoch wrote at a sequence is one thing
+// only.
 func (s *Service) write(ctx context.Context, members []*member) ([]error, error) {
 	var b store.Batch
 	w := &writer{batch: &b, dialect: s.db.Dialect(), epochs: make(map[string]epoch), updated: make(map[string]bool)}
@@ -96,6 +100,34 @@ func (s *Service) write(ctx context.Context, members []*member) ([]error, error)
 		}
 	}
 	return outcomes, nil
+}
+
+// reread finds out whether a commit happened whose answer was lost. The log
+// row tells; what the commit did to the run's row follows from who owns it now.
+func (s *Service) reread(ctx context.Context, m *member) (bool, error) {
+	own := slices.IndexFunc(m.logs, func(l event.Row) bool { return l.Stream == string(m.run.ID) })
+	if own < 0 {
+		return false, nil // only consumed mail, which can be done again
+	}
+	var written []byte
+	err := s.db.Read().QueryRow(ctx, `SELECT rows FROM run_log WHERE run_id = $1 AND seq = $2`,
+		string(m.run.ID), m.logs[own].Seq).Scan(&written)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look whether %s was written: %w", m.run.ID, err)
+	}
+	if !bytes.Equal(written, m.logs[own].Rows) {
+		return false, nil
+	}
+	r, err := readRun(ctx, s.db.Read(), m.run.ID)
+	if err != nil {
+		return false, err
+	}
+	given := r.Owner != m.run.Owner || r.Epoch != m.run.Epoch
+	m.updated = m.update != nil && (m.update.owner != "" || given)
+	return true, nil
 }
 
 type epoch struct {

@@ -51,7 +51,9 @@ func NewService(o Options) *Service {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.committer = store.NewCommitter(store.CommitterOptions[*member]{Write: s.write, Size: (*member).size})
+	s.committer = store.NewCommitter(store.CommitterOptions[*member]{
+		Write: s.write, Reread: s.reread, Size: (*member).size,
+	})
 	return s
 }
 
