@@ -37,18 +37,24 @@ func newBench(t *testing.T, hidden ...string) *bench {
 	for i, name := range hidden {
 		hidden[i] = filepath.Join(b.workspace, name)
 	}
-	b.tools, err = builtin.All(builtin.Options{
+	b.build(builtin.Options{
 		Out: b.out, Hidden: hidden,
 		Clock: func() time.Time { return time.Unix(1_700_000_000, 0) },
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b.registry, err = tool.NewRegistry(b.tools...); err != nil {
-		t.Fatal(err)
-	}
 	b.mkdir(b.workspace)
 	return b
+}
+
+// build makes the tools anew.
+func (b *bench) build(o builtin.Options) {
+	b.Helper()
+	var err error
+	if b.tools, err = builtin.All(o); err != nil {
+		b.Fatal(err)
+	}
+	if b.registry, err = tool.NewRegistry(b.tools...); err != nil {
+		b.Fatal(err)
+	}
 }
 
 func (b *bench) mkdir(name string) {
@@ -97,7 +103,7 @@ func use[Out any](b *bench, name string, args arguments) Out {
 	var out Out
 	result, err := b.raw(b.Context(), name, args)
 	if err != nil {
-		b.Fatalf("%s %v: %v", name, args, err)
+		b.Fatalf("%s %.80v: %v", name, args, err)
 	}
 	if err := json.Unmarshal(result, &out); err != nil {
 		b.Fatal(err)
@@ -213,13 +219,7 @@ func TestUnavailable(t *testing.T) {
 func TestWithoutOutput(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	tools, err := builtin.All(builtin.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b.registry, err = tool.NewRegistry(tools...); err != nil {
-		t.Fatal(err)
-	}
+	b.build(builtin.Options{})
 	b.refuse("files.write", arguments{"path": "out/a", "text": ""}, gathering.KindUnavailable,
 		"there is no output directory to write to")
 	b.refuse("files.read", arguments{"path": "out/a"}, gathering.KindUnavailable,

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 
 	"gathering"
 	"gathering/internal/tool"
+	"gathering/internal/tool/builtin"
 )
 
 type (
@@ -547,6 +549,37 @@ func TestWriteReplacesLink(t *testing.T) {
 		if got := use[reading](b, "files.read", arguments{"path": path}).Text; got != want {
 			t.Errorf("%s holds %q, want %q", path, got, want)
 		}
+	}
+}
+
+// TestFailedWrite lets a write fail halfway: the old content stays and nothing
+// is left behind. The write is made by this same test in a process that may
+// not make large files.
+func TestFailedWrite(t *testing.T) {
+	t.Parallel()
+	const variable = "FAILED_WRITE_OUT"
+	if out := os.Getenv(variable); out != "" {
+		b := newBench(t)
+		b.build(builtin.Options{Out: out})
+		_, err := b.raw(t.Context(), "files.write", arguments{"path": "out/file", "text": strings.Repeat("new", 1<<20)})
+		t.Fatalf("the write ended with: %v", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t)
+	use[written](b, "files.write", arguments{"path": "out/file", "text": "old"})
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", `ulimit -f 64; exec "$0" -test.run='^TestFailedWrite$'`, self)
+	cmd.Env = append(os.Environ(), variable+"="+b.out)
+	if output, _ := cmd.CombinedOutput(); !strings.Contains(string(output), "file too large") {
+		t.Fatalf("the write did not fail as it should:\n%s", output)
+	}
+	if got := use[reading](b, "files.read", arguments{"path": "out/file"}).Text; got != "old" {
+		t.Errorf("the file holds %.80q, want the old content", got)
+	}
+	if diff := cmp.Diff([]string{"out/file"}, use[listing](b, "files.list", arguments{"path": "out"}).paths()); diff != "" {
+		t.Errorf("something was left behind (-want +got):\n%s", diff)
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gathering"
-	"gathering/internal/tool"
 	"gathering/internal/tool/builtin"
 )
 
@@ -321,6 +320,13 @@ func TestLinkedCheckouts(t *testing.T) {
 		b.put(".git", gitFile)
 		b.refuse("git.log", nil, gathering.KindForbidden, unknown)
 	}
+	b.workspace = filepath.Join(dir, "borrower")
+	b.mkdir(b.workspace)
+	b.git(b.workspace, "init", "--quiet", "--initial-branch=main")
+	b.put(".git/commondir", filepath.Join(main, ".git"))
+	if got := use[logged](b, "git.log", nil).subjects(); len(got) != 0 {
+		t.Errorf("a repository borrowed the commits of another: %v", got)
+	}
 	b.workspace = filepath.Join(dir, "broken")
 	b.put(".git", "gitdir: ../gone")
 	b.refuse("git.log", nil, gathering.KindNotFound, "the workspace is not a git checkout: its .git names no directory that is there")
@@ -357,7 +363,8 @@ func TestForeignOwner(t *testing.T) {
 }
 
 // TestHostileRepository sets everything by which a repository can make git run
-// a program. Each program writes a line into the canary file.
+// a program. Each program writes a line into the canary file. More than one
+// measure keeps git from most of them; that all hold together is what counts.
 func TestHostileRepository(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -495,7 +502,7 @@ func TestSignedCommits(t *testing.T) {
 	hashes := b.history()
 	canary := filepath.Join(filepath.Dir(b.workspace), "canary")
 	program := filepath.Join(filepath.Dir(b.workspace), "program")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\ntouch "+canary+"\n"), 0o755); err != nil {
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n: > "+canary+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	raw := strings.Replace(b.git(b.workspace, "cat-file", "commit", hashes[3]), "\n\n",
@@ -517,8 +524,9 @@ func TestSignedCommits(t *testing.T) {
 	}
 }
 
-// slowGit is a git that starts a child and waits for it, and says when it did.
-func (b *bench) slowGit() (registry *tool.Registry, started string) {
+// slowGit lets the tools use a git that starts a child and waits for it. It
+// returns the file that then tells the child's process.
+func (b *bench) slowGit() (started string) {
 	b.Helper()
 	dir := filepath.Dir(b.workspace)
 	started = filepath.Join(dir, "started")
@@ -527,14 +535,8 @@ func (b *bench) slowGit() (registry *tool.Registry, started string) {
 	if err := os.WriteFile(binary, []byte(script), 0o755); err != nil {
 		b.Fatal(err)
 	}
-	tools, err := builtin.All(builtin.Options{Git: binary})
-	if err != nil {
-		b.Fatal(err)
-	}
-	if registry, err = tool.NewRegistry(tools...); err != nil {
-		b.Fatal(err)
-	}
-	return registry, started
+	b.build(builtin.Options{Git: binary})
+	return started
 }
 
 // TestCancelKillsTheGroup ends a git that hangs, and what it started.
@@ -542,8 +544,7 @@ func TestCancelKillsTheGroup(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.history()
-	var started string
-	b.registry, started = b.slowGit()
+	started := b.slowGit()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
@@ -583,13 +584,7 @@ func TestNoGit(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.history()
-	tools, err := builtin.All(builtin.Options{Git: filepath.Join(b.out, "git")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b.registry, err = tool.NewRegistry(tools...); err != nil {
-		t.Fatal(err)
-	}
+	b.build(builtin.Options{Git: filepath.Join(b.out, "git")})
 	b.refuse("git.log", nil, gathering.KindUnavailable, "git cannot be started")
 }
 

@@ -115,7 +115,9 @@ func (s *search) visit(root *os.Root, f found) error {
 	}
 	file, err := (&place{root: root, name: f.name}).openFile()
 	if err != nil {
-		s.out.Unreadable = append(s.out.Unreadable, f.shown)
+		if len(s.out.Unreadable) < maxUnreadable {
+			s.out.Unreadable = append(s.out.Unreadable, f.shown)
+		}
 		return nil
 	}
 	defer file.Close()
