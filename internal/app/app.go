@@ -4,7 +4,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -125,8 +124,7 @@ func (a *App) Close() error {
 	return a.DB.Close()
 }
 
-// Check is what definitions of a project are checked against; a nil app knows
-// no stored pipelines.
+// Checker is what definitions of a project are checked against.
 func (a *App) Checker(ctx context.Context, project gathering.ProjectID) *definition.Checker {
 	c := NewChecker(a.Models, a.Tools)
 	c.Pipeline = func(name string) bool {
@@ -213,6 +211,6 @@ func (a *App) Start(ctx context.Context, p gathering.Pipeline, n run.New) (gathe
 		}
 	}
 	n.Project, n.Pipeline, n.Version = p.Project, p.ID, p.Published
-	n.Input = json.RawMessage(gathering.CompactJSON(n.Input))
+	n.Input = gathering.CompactJSON(n.Input)
 	return a.Runs.Start(ctx, n)
 }

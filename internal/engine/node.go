@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"fmt"
 	"hash/fnv"
 	"math"
 	"slices"
@@ -85,8 +86,7 @@ func (t *turn) child(i int, do Child, scope *expr.Scope, input json.RawMessage) 
 		Kind: "parent", Run: t.s.ID, Node: n.ID, Attempt: attempt,
 	}})
 	if !spec.Wait {
-		output, _ := json.Marshal(map[string]gathering.RunID{"run": id}) // a string always encodes
-		t.completed(i, Outcome{Output: output})
+		t.completed(i, Outcome{Output: json.RawMessage(`{"run":"` + string(id) + `"}`)})
 		return
 	}
 	t.emitNode(gathering.EventNodeWaiting, i, attempt, &gathering.NodeWaitingData{Child: id})
@@ -108,7 +108,7 @@ func (t *turn) finished(m Finished) {
 	case m.Failure == nil:
 		t.completed(i, m.Outcome)
 	case m.Failure.Code == gathering.CodeUnknownOutcome && t.g.nodes[i].OnUnknown == gathering.OnUnknownRetry && t.s.stopping == "":
-		t.retry(i, m.Failure, 0)
+		t.retry(i, m.Failure, t.backoff(i, m.RetryAfter))
 	case m.Failure.Code == gathering.CodeUnknownOutcome:
 		t.unknown(i, m.Failure.Err())
 	case t.s.stopping != "" && m.Failure.Kind == gathering.KindCancelled:
@@ -145,9 +145,8 @@ func (t *turn) backoff(i int, atLeast time.Duration) time.Duration {
 		delay = min(delay, float64(r.MaxDelay))
 	}
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(string(t.s.ID) + "\x00" + t.g.nodes[i].ID)) // never fails
-	_, _ = h.Write([]byte{byte(attempt)})
-	unit := float64(h.Sum64()>>11) / (1 << 53) // 0 to 1
+	_, _ = fmt.Fprintf(h, "%s\x00%s\x00%d", t.s.ID, t.g.nodes[i].ID, attempt) // a hash never fails
+	unit := float64(h.Sum64()>>11) / (1 << 53)                                // 0 to 1
 	delay *= 1 + r.Jitter*(2*unit-1)
 	return max(time.Duration(delay), atLeast)
 }

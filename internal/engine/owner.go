@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -114,9 +115,12 @@ func (o *Owner) Run(ctx context.Context, turn Turn) (Ending, error) {
 			}
 			mail = true
 		}
-		batch, ok := o.wait(ctx, mail)
-		if !ok {
-			return o.drain(working, stop)
+		var batch []envelope // an empty one looks into the inbox
+		if !mail {
+			batch = o.wait(ctx)
+		}
+		if ctx.Err() != nil {
+			return o.drain(working, stop, batch)
 		}
 		mail = false
 		if err := o.step(working, batch); err != nil {
@@ -125,15 +129,8 @@ func (o *Owner) Run(ctx context.Context, turn Turn) (Ending, error) {
 	}
 }
 
-// wait returns the next messages, or false when ctx ended. With look it looks
-// into the inbox at once.
-func (o *Owner) wait(ctx context.Context, look bool) ([]envelope, bool) {
-	if ctx.Err() != nil {
-		return nil, false
-	}
-	if look {
-		return nil, true
-	}
+// wait returns the next messages; none where the bell rang or ctx ended.
+func (o *Owner) wait(ctx context.Context) []envelope {
 	var timer <-chan time.Time
 	if due := o.State.NextDue(); !due.IsZero() {
 		t := time.NewTimer(max(due.Sub(o.Now()), 0))
@@ -142,13 +139,13 @@ func (o *Owner) wait(ctx context.Context, look bool) ([]envelope, bool) {
 	}
 	select {
 	case <-ctx.Done():
-		return nil, false
+		return nil
 	case e := <-o.messages:
-		return o.more([]envelope{e}), true
+		return o.more([]envelope{e})
 	case <-timer:
-		return []envelope{{message: Tick{}}}, true
+		return []envelope{{message: Tick{}}}
 	case <-o.Bell:
-		return nil, true
+		return nil
 	}
 }
 
@@ -280,30 +277,45 @@ func (o *Owner) park(ctx context.Context) (bool, error) {
 	return false, o.append(ctx, t.Turn, nil)
 }
 
-// drain stops all work and records what still ends by itself within Drain.
-func (o *Owner) drain(ctx context.Context, stop context.CancelCauseFunc) (Ending, error) {
+// drain stops all work and records what was received already and what still
+// ends by itself within Drain.
+func (o *Owner) drain(ctx context.Context, stop context.CancelCauseFunc, received []envelope) (Ending, error) {
 	stop(errReleased)
 	limit := time.NewTimer(o.Drain)
 	defer limit.Stop()
-	for len(o.work) > 0 && !o.State.Run.Terminal() {
-		select {
-		case <-limit.C:
-			return Released, nil
-		case e := <-o.messages:
-			f, ok := e.message.(Finished)
-			if ok && f.Failure != nil && f.Failure.Kind == gathering.KindCancelled {
-				delete(o.work, o.State.graph.index[f.Node]) // interrupted; its attempt does not count
-				continue
+	for (len(received) > 0 || len(o.work) > 0) && !o.State.Run.Terminal() {
+		if len(received) == 0 {
+			select {
+			case <-limit.C:
+				return Released, nil
+			case e := <-o.messages:
+				received = []envelope{e}
 			}
-			if err := o.step(ctx, []envelope{e}); err != nil {
+		}
+		if kept := o.withoutInterrupted(received); len(kept) > 0 {
+			if err := o.step(ctx, kept); err != nil {
 				return Released, err
 			}
 		}
+		received = nil
 	}
 	if o.State.Run.Terminal() {
 		return Ended, nil
 	}
 	return Released, nil
+}
+
+// withoutInterrupted leaves out the ends of attempts that were stopped. They
+// do not count: whoever has the run next makes them again.
+func (o *Owner) withoutInterrupted(batch []envelope) []envelope {
+	return slices.DeleteFunc(batch, func(e envelope) bool {
+		f, ok := e.message.(Finished)
+		interrupted := ok && f.Failure != nil && f.Failure.Kind == gathering.KindCancelled
+		if interrupted {
+			delete(o.work, o.State.graph.index[f.Node])
+		}
+		return interrupted
+	})
 }
 
 // join waits for the goroutines of the run. Work that does not stop is left

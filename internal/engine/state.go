@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"gathering"
@@ -155,6 +156,7 @@ func (s *State) applyNode(i int, e gathering.Event, data any) {
 	case *gathering.NodeRetryingData:
 		s.move(i, gathering.NodeRetrying)
 		n.failure, n.due = d.Failure, d.Due
+		n.steps = withoutOpenIntents(n.steps)
 	case *gathering.NodeCompletedData:
 		if n.startedAt.IsZero() {
 			n.startedAt, n.attempt = e.At, e.Attempt
@@ -255,6 +257,16 @@ func (s *State) killPending() {
 			s.edges[i] = edgeDead
 		}
 	}
+}
+
+// withoutOpenIntents leaves out the intents of calls that have no result: the
+// next attempt is free to make them again.
+func withoutOpenIntents(steps []gathering.Step) []gathering.Step {
+	done := make(map[string]bool, len(steps))
+	for _, s := range steps {
+		done[s.Key] = done[s.Key] || s.Phase == gathering.StepDone
+	}
+	return slices.DeleteFunc(steps, func(s gathering.Step) bool { return !done[s.Key] })
 }
 
 // Working reports whether an attempt is under way.

@@ -110,7 +110,7 @@ func (b *binding) expression(field string, want expr.Type) (*expr.Program, error
 // text is a field that holds a string, which was checked when it was stored.
 func (b *binding) text(field string) string {
 	var text string
-	_ = json.Unmarshal(b.node.Config[field], &text) //nolint:errchkjson // checked when stored; absent is ""
+	_ = json.Unmarshal(b.node.Config[field], &text) // checked when stored; absent is ""
 	return text
 }
 

@@ -65,7 +65,7 @@ func bindAgent(b *binding) (engine.Node, error) {
 			return engine.Node{}, err
 		}
 	}
-	schema := b.node.Config["output_schema"]
+	schema, onUnknown := b.node.Config["output_schema"], b.node.OnUnknown
 	return engine.Node{Input: input(task), Do: engine.Work{
 		Idempotent: true, // the loop goes on from the steps recorded, and asks about those that are not
 		Run: func(ctx context.Context, job engine.Job) (engine.Outcome, error) {
@@ -74,7 +74,7 @@ func bindAgent(b *binding) (engine.Node, error) {
 				return engine.Outcome{}, gathering.NewError(gathering.KindInvalid, "the task is no text").WithCause(err)
 			}
 			answer, err := b.Agents.Run(ctx, agent.Task{
-				Spec: spec, Task: text, OutputSchema: schema,
+				Spec: spec, Task: text, OutputSchema: schema, OnUnknown: onUnknown,
 				Call: call(job), Steps: job.Steps, Record: job.Record,
 			})
 			return engine.Outcome{Output: answer.Output}, err

@@ -123,7 +123,7 @@ func (s *Service) orphan(ctx context.Context, dead gathering.InstanceID) error {
 		return fmt.Errorf("put back the runs of %s: %w", dead, err)
 	}
 	if n > 0 {
-		s.logger.Info("took over from a dead instance", slog.String("instance", string(dead)), slog.Int64("runs", n))
+		s.logger.InfoContext(ctx, "took over from a dead instance", slog.String("instance", string(dead)), slog.Int64("runs", n))
 		s.bell.Ring(topicClaim)
 	}
 	return nil

@@ -34,7 +34,6 @@ type member struct {
 type insert struct {
 	run        gathering.Run
 	parentNode string
-	labels     string
 	ready      int64
 }
 
@@ -55,11 +54,7 @@ type mail struct {
 }
 
 func insertOf(r gathering.Run, now time.Time) insert {
-	labels := []byte("{}")
-	if len(r.Labels) > 0 {
-		labels, _ = json.Marshal(r.Labels) // strings always encode
-	}
-	return insert{run: r, labels: string(labels), ready: now.UnixMicro()}
+	return insert{run: r, ready: now.UnixMicro()}
 }
 
 // size is the member's bytes, for the bound of a batch.
@@ -83,7 +78,9 @@ func (s *Service) write(ctx context.Context, members []*member) ([]error, error)
 	var b store.Batch
 	w := &writer{batch: &b, dialect: s.db.Dialect(), epochs: make(map[string]epoch), updated: make(map[string]bool)}
 	w.lock(members)
-	w.insertRuns(members)
+	if err := w.insertRuns(members); err != nil {
+		return nil, err
+	}
 	w.appendLogs(members)
 	w.consume(members)
 	w.sendMail(members)
@@ -190,7 +187,7 @@ func (w *writer) lock(members []*member) {
 		})
 }
 
-func (w *writer) insertRuns(members []*member) {
+func (w *writer) insertRuns(members []*member) error {
 	var fresh, children [][]any
 	for _, m := range members {
 		for i, in := range m.inserts {
@@ -199,9 +196,13 @@ func (w *writer) insertRuns(members []*member) {
 			if r.Owner != "" {
 				ready = nil
 			}
+			labels, err := json.Marshal(r.Labels)
+			if err != nil {
+				return fmt.Errorf("encode the labels of %s: %w", r.ID, err)
+			}
 			values := []any{
 				string(r.ID), string(r.Project), string(r.Pipeline), r.Version, string(r.State), null(string(r.Owner)), r.Epoch,
-				ready, nullTimeMicros(r.Deadline), r.Priority, in.labels, null(string(r.Parent)), null(in.parentNode),
+				ready, nullTimeMicros(r.Deadline), r.Priority, string(labels), null(string(r.Parent)), null(in.parentNode),
 				string(r.Root), r.Depth, r.CreatedAt.UnixMicro(),
 			}
 			if m.fresh && i == len(m.inserts)-1 {
@@ -222,6 +223,7 @@ func (w *writer) insertRuns(members []*member) {
 		w.labels, w.parent_run, w.parent_node, w.root_run, w.depth, w.created_at, 0, 0, 'default', 1 FROM {rows} `
 	w.batch.Rows(head+`WHERE true ON CONFLICT (id) DO NOTHING`, columns, fresh, nil)
 	w.batch.Rows(head+fence+`WHERE true ON CONFLICT (id) DO NOTHING`, fenced(columns...), children, nil)
+	return nil
 }
 
 func (w *writer) appendLogs(members []*member) {
@@ -255,14 +257,14 @@ func (w *writer) sendMail(members []*member) {
 		for _, letter := range m.mail {
 			values := append(m.fenceValues(), string(letter.to), letter.id, string(letter.kind), m.now.UnixMicro())
 			counts = append(counts, values)
-			entries = append(entries, append(values[:len(values):len(values)], letter.data))
+			entries = append(entries, append(slices.Clip(values), letter.data))
 		}
 	}
 	columns := fenced(text("run_id"), text("id"), text("kind"), integer("at"))
 	w.batch.Rows(`INSERT INTO run_inbox (run_id, id, kind, at, data)
 		SELECT w.run_id, w.id, w.kind, w.at, w.data FROM {rows}`+fence+
 		`JOIN runs r ON r.id = w.run_id AND r.finished_at IS NULL WHERE true ON CONFLICT (run_id, id) DO NOTHING`,
-		append(columns[:len(columns):len(columns)], store.Column{Name: "data", Type: store.Bytes}), entries, nil)
+		append(slices.Clip(columns), store.Column{Name: "data", Type: store.Bytes}), entries, nil)
 	w.batch.Rows(`UPDATE runs SET inbox = runs.inbox + 1,
 		ready_at = CASE WHEN runs.owner IS NULL THEN w.at ELSE runs.ready_at END
 		FROM {rows}`+fence+`WHERE runs.id = w.run_id AND runs.finished_at IS NULL`, columns, counts, nil)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"sync"
 	"testing"
@@ -95,9 +96,7 @@ func (p *pipelines) endings() map[string]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	counts := map[string]int{}
-	for k, n := range p.calls {
-		counts[k] = n
-	}
+	maps.Copy(counts, p.calls)
 	return counts
 }
 

@@ -210,6 +210,9 @@ func (l *runLog) writeChildBlobs(ctx context.Context, id gathering.RunID, blobs 
 func (l *runLog) ring(m *member, c engine.Commit) {
 	bell := &l.service.bell
 	bell.Ring(topicLog(l.run.ID))
+	if c.Ended != nil {
+		bell.Ring(topicEnd(l.run.ID))
+	}
 	for _, letter := range m.mail {
 		bell.Ring(topicMail(letter.to))
 	}

@@ -65,7 +65,7 @@ func (p *presence) loop(ctx context.Context) {
 			return
 		}
 		if err := p.beat(ctx); err != nil && ctx.Err() == nil {
-			p.worker.logger.Error("could not say that the instance is alive", slog.String("error", err.Error()))
+			p.worker.logger.ErrorContext(ctx, "could not say that the instance is alive", slog.String("error", err.Error()))
 		}
 	}
 }
@@ -79,7 +79,7 @@ func (p *presence) beat(ctx context.Context) error {
 	case err != nil || n == 0:
 		// Others may take this instance for dead, or have. What it owns is no
 		// longer its own to work on.
-		p.worker.logger.Error("the instance is cut off and stops its work")
+		p.worker.logger.ErrorContext(ctx, "the instance is cut off and stops its work")
 		p.worker.stop()
 		return err
 	}
@@ -205,7 +205,7 @@ func (w *Worker) reconcile(ctx context.Context, before map[gathering.RunID]held)
 				s.bell.Ring(topicMail(id))
 			}
 		case known && last.run.Epoch == h.run.Epoch:
-			w.logger.Warn("let go of a run that nobody worked on", slog.String("run_id", string(id)))
+			w.logger.WarnContext(ctx, "let go of a run that nobody worked on", slog.String("run_id", string(id)))
 			if err := s.release(ctx, h.run); err != nil {
 				return now, err
 			}

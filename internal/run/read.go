@@ -220,3 +220,23 @@ func (s *Service) fold(ctx context.Context, r gathering.Run) (*engine.State, err
 	}
 	return state, nil
 }
+
+// Wait returns when the run has ended or ctx has.
+func (s *Service) Wait(ctx context.Context, id gathering.RunID) error {
+	rings, cancel := s.bell.Subscribe(topicEnd(id))
+	defer cancel()
+	poll := time.NewTicker(watchPoll)
+	defer poll.Stop()
+	for {
+		r, err := s.Run(ctx, id)
+		if err != nil || r.State.Terminal() {
+			return err
+		}
+		select {
+		case <-rings:
+		case <-poll.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -199,4 +199,5 @@ func (s *Service) send(ctx context.Context, id gathering.RunID, kind engine.Mail
 const topicClaim = "claim" // a run may have become claimable
 
 func topicLog(id gathering.RunID) string  { return "log:" + string(id) }
+func topicEnd(id gathering.RunID) string  { return "end:" + string(id) }
 func topicMail(id gathering.RunID) string { return "mail:" + string(id) }

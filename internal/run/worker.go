@@ -169,9 +169,9 @@ func (w *Worker) claimLoop() {
 const claimBatch = 64
 
 func (w *Worker) claimAll() error {
-	for {
+	for w.ctx.Err() == nil {
 		n := min(w.slots(), claimBatch)
-		if n == 0 || w.ctx.Err() != nil {
+		if n == 0 {
 			return nil
 		}
 		taken, err := w.service.claim(w.ctx, w.instance, w.options.Only, n)
@@ -193,6 +193,7 @@ func (w *Worker) claimAll() error {
 			return nil
 		}
 	}
+	return nil
 }
 
 // resume goes on with a claimed run: it folds the log, which nobody else

@@ -189,6 +189,7 @@ func (h *house) wantState(id gathering.RunID, want gathering.RunState) gathering
 }
 
 func logger(t *testing.T) *slog.Logger {
+	t.Helper()
 	return slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
