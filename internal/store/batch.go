@@ -27,6 +27,18 @@ func (t ColumnType) postgres() string {
 	}
 }
 
+func (t ColumnType) holds(value any) (ok bool) {
+	switch t {
+	case Int:
+		_, ok = value.(int64)
+	case Bytes:
+		_, ok = value.([]byte)
+	default:
+		_, ok = value.(string)
+	}
+	return ok
+}
+
 // Column is one column of the rows given to [Batch.Rows].
 type Column struct {
 	Name string
@@ -66,7 +78,7 @@ func (b *Batch) Query(query string, scan func(row Scanner) error, args ...any) {
 // Rows adds one statement for many rows. "{rows}" in it, where a table may
 // stand, becomes a source of the rows named w with the given columns:
 //
-//	UPDATE runs SET inbox = inbox + 1 FROM {rows} WHERE runs.id = w.run RETURNING id, inbox
+//	UPDATE runs SET inbox = inbox + 1 FROM {rows} WHERE runs.id = w.run RETURNING runs.id, inbox
 //
 // Parameters $1, $2, … of the statement's own come in args. scan is called for
 // each row returned and may be nil. Without rows nothing is run.
@@ -82,11 +94,7 @@ func (b *Batch) Rows(query string, columns []Column, rows [][]any, scan func(row
 	}
 	checked := make([][]any, len(rows))
 	for i, row := range rows {
-		if len(row) != len(columns) {
-			b.fail(fmt.Errorf("row %d has %d values for %d columns", i, len(row), len(columns)))
-			return
-		}
-		values, err := portable(row)
+		values, err := rowValues(columns, row)
 		if err != nil {
 			b.fail(fmt.Errorf("row %d: %w", i, err))
 			return
@@ -94,6 +102,23 @@ func (b *Batch) Rows(query string, columns []Column, rows [][]any, scan func(row
 		checked[i] = values
 	}
 	b.add(statement{query: query, args: args, columns: columns, rows: checked, scan: scan})
+}
+
+// rowValues checks that the row is one of the columns.
+func rowValues(columns []Column, row []any) ([]any, error) {
+	if len(row) != len(columns) {
+		return nil, fmt.Errorf("%d values for %d columns", len(row), len(columns))
+	}
+	values, err := portable(row)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range columns {
+		if values[i] != nil && !c.Type.holds(values[i]) {
+			return nil, fmt.Errorf("a %T for column %s", values[i], c.Name)
+		}
+	}
+	return values, nil
 }
 
 func (b *Batch) add(s statement) {
@@ -127,48 +152,37 @@ func (s *statement) rowsJSON() (string, error) {
 
 // columnArrays is the rows as one array per column, as PostgreSQL's row source
 // reads them.
-func (s *statement) columnArrays() ([]any, error) {
+func (s *statement) columnArrays() []any {
 	arrays := make([]any, len(s.columns))
 	for i, c := range s.columns {
-		var err error
 		switch c.Type {
 		case Int:
-			arrays[i], err = columnArray[int64](s.rows, i)
+			arrays[i] = columnArray[int64](s.rows, i)
 		case Bytes:
-			arrays[i], err = columnArray[[]byte](s.rows, i)
+			arrays[i] = columnArray[[]byte](s.rows, i)
 		default:
-			arrays[i], err = columnArray[string](s.rows, i)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("column %s: %w", c.Name, err)
+			arrays[i] = columnArray[string](s.rows, i)
 		}
 	}
-	return arrays, nil
+	return arrays
 }
 
-// columnArray is []T, or []*T when a value is nil.
-func columnArray[T any](rows [][]any, column int) (any, error) {
+// columnArray is []T, or []*T when a value is NULL.
+func columnArray[T any](rows [][]any, column int) any {
 	values := make([]T, len(rows))
+	pointers := make([]*T, len(rows))
 	nulls := false
 	for i, row := range rows {
-		if row[column] == nil {
+		v, ok := row[column].(T)
+		if !ok {
 			nulls = true
 			continue
 		}
-		v, ok := row[column].(T)
-		if !ok {
-			return nil, fmt.Errorf("row %d holds a %T", i, row[column])
-		}
 		values[i] = v
+		pointers[i] = &values[i]
 	}
-	if !nulls {
-		return values, nil
+	if nulls {
+		return pointers
 	}
-	pointers := make([]*T, len(rows))
-	for i, row := range rows {
-		if row[column] != nil {
-			pointers[i] = &values[i]
-		}
-	}
-	return pointers, nil
+	return values
 }

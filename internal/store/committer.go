@@ -21,6 +21,7 @@ type CommitterOptions[M any] struct {
 	// Reread reports whether an earlier Write of the member was committed. It
 	// is asked for each member after an [Ambiguous] error, and for one that
 	// then violates a unique key. Without it an ambiguous error is the answer.
+	// A Write that may be repeated needs no reading: let Reread report false.
 	Reread func(ctx context.Context, member M) (committed bool, err error)
 	// Size is how many bytes a member takes. Default: none.
 	Size func(member M) int

@@ -4,12 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
-
-	"gathering"
 )
 
 // Liveness is a key held for as long as this process, and on PostgreSQL its
@@ -17,7 +16,8 @@ import (
 type Liveness interface {
 	// Beat runs a statement and returns how many rows it changed: on
 	// PostgreSQL on the connection that holds the key. If that connection was
-	// lost Beat makes a new one, takes the key again and fails only if it cannot.
+	// lost Beat makes a new one, takes the key and runs the statement again, and
+	// fails only if it cannot.
 	Beat(ctx context.Context, query string, args ...any) (int64, error)
 	// Close lets the key go.
 	Close(ctx context.Context) error
@@ -146,8 +146,10 @@ func (l *postgresLiveness) Beat(ctx context.Context, query string, args ...any) 
 }
 
 func (l *postgresLiveness) Close(ctx context.Context) error {
-	if err := l.conn.Close(ctx); err != nil {
-		return gathering.NewError(gathering.KindUnavailable, "the database cannot be reached").WithCause(err)
+	if l.conn.IsClosed() {
+		return nil
 	}
-	return nil
+	// The server takes a moment to notice a closed connection; this it does at once.
+	_, err := l.conn.Exec(ctx, `SELECT pg_advisory_unlock($1)`, l.key)
+	return postgresNamed(errors.Join(err, l.conn.Close(ctx)))
 }

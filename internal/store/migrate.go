@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path/filepath"
 
 	"github.com/pressly/goose/v3"
 
@@ -73,7 +74,10 @@ func sqliteVersion(ctx context.Context, o Options) (int64, error) {
 	s := &sqliteBackend{}
 	defer func() { _ = s.close() }()
 	o.ReadOnly = true
-	err := s.openReaders(ctx, o.Dir+"/"+sqliteFile, o)
+	file, err := filepath.Abs(filepath.Join(o.Dir, sqliteFile))
+	if err == nil {
+		err = s.openReaders(ctx, file, o)
+	}
 	if gathering.KindOf(err) == gathering.KindNotFound {
 		return 0, nil
 	}

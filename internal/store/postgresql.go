@@ -192,9 +192,7 @@ func (p *postgresBackend) run(ctx context.Context, b *Batch) error {
 	queued := &pgx.Batch{}
 	var scanned error
 	for i := range b.statements {
-		if err := b.statements[i].queue(queued, p.dialect, &scanned); err != nil {
-			return err
-		}
+		b.statements[i].queue(queued, p.dialect, &scanned)
 	}
 	conn, err := p.pool.Conn(ctx)
 	if err != nil {
@@ -215,19 +213,15 @@ func (p *postgresBackend) run(ctx context.Context, b *Batch) error {
 
 // queue adds the statement to a batch. An error of its scan function is put
 // into scanned: by then the server has been told to commit.
-func (s *statement) queue(batch *pgx.Batch, d Dialect, scanned *error) error {
+func (s *statement) queue(batch *pgx.Batch, d Dialect, scanned *error) {
 	query, args := s.query, s.args
 	if s.rows != nil {
-		arrays, err := s.columnArrays()
-		if err != nil {
-			return err
-		}
 		query = d.rowSource(query, s.columns, len(args))
-		args = append(slices.Clip(args), arrays...)
+		args = append(slices.Clip(args), s.columnArrays()...)
 	}
 	queued := batch.Queue(query, args...)
 	if s.scan == nil {
-		return nil
+		return
 	}
 	queued.Query(func(rows pgx.Rows) error {
 		for *scanned == nil && rows.Next() {
@@ -235,7 +229,6 @@ func (s *statement) queue(batch *pgx.Batch, d Dialect, scanned *error) error {
 		}
 		return nil
 	})
-	return nil
 }
 
 // rawConn lends the driver's connection to fn.

@@ -33,26 +33,26 @@ type sqliteBackend struct {
 }
 
 func openSQLite(ctx context.Context, o Options) (*sqliteBackend, error) {
-	file, err := filepath.Abs(filepath.Join(o.Dir, sqliteFile))
-	if err != nil {
-		return nil, fmt.Errorf("find the data directory: %w", err)
-	}
 	s := &sqliteBackend{}
-	if err := s.open(ctx, file, o); err != nil {
+	if err := s.open(ctx, o); err != nil {
 		_ = s.close()
 		return nil, sqliteNamed(err)
 	}
 	return s, nil
 }
 
-func (s *sqliteBackend) open(ctx context.Context, file string, o Options) error {
+func (s *sqliteBackend) open(ctx context.Context, o Options) error {
+	file, err := filepath.Abs(filepath.Join(o.Dir, sqliteFile))
+	if err != nil {
+		return fmt.Errorf("find the data directory: %w", err)
+	}
 	if err := s.openReaders(ctx, file, o); err != nil {
 		return err
 	}
 	if o.ReadOnly {
 		return checkSchema(ctx, s.readers, SQLite)
 	}
-	pool, err := sql.Open("sqlite", sqliteName(file, "rwc",
+	pool, err := sql.Open("sqlite", o.sqliteName(file, "rwc",
 		"auto_vacuum(incremental)", // takes effect before the first table alone
 		"journal_mode(wal)",
 		"synchronous(full)",
@@ -90,7 +90,7 @@ func (s *sqliteBackend) openReaders(ctx context.Context, file string, o Options)
 	} else if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		return gathering.NewError(gathering.KindNotFound, "there is no database in the data directory").WithCause(err)
 	}
-	readers, err := sql.Open("sqlite", sqliteName(file, mode, "query_only(on)"))
+	readers, err := sql.Open("sqlite", o.sqliteName(file, mode, "query_only(on)"))
 	if err != nil {
 		return fmt.Errorf("open %s: %w", sqliteFile, err)
 	}
@@ -105,8 +105,9 @@ func (s *sqliteBackend) openReaders(ctx context.Context, file string, o Options)
 }
 
 // sqliteName is the data source name of file.
-func sqliteName(file, mode string, pragmas ...string) string {
-	query := url.Values{"mode": {mode}, "_pragma": append(pragmas, "busy_timeout(5000)")}
+func (o Options) sqliteName(file, mode string, pragmas ...string) string {
+	busy := fmt.Sprintf("busy_timeout(%d)", o.busyTimeout.Milliseconds())
+	query := url.Values{"mode": {mode}, "_pragma": append(pragmas, busy)}
 	name := url.URL{Scheme: "file", Path: file, RawQuery: query.Encode()}
 	return name.String()
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
+	"time"
 
 	"gathering"
 )
@@ -26,13 +28,15 @@ type Options struct {
 	// Command is what this process is doing, told to whoever finds the
 	// directory held. Default: the program's name.
 	Command string
-	// Connections is how many connections the PostgreSQL pool may open.
-	// Default: 10.
+	// Connections is how many connections the PostgreSQL pool may open, at
+	// least 2. Default: 10.
 	Connections int
 	// Commit wraps every commit of a write transaction or batch; nil commits
 	// directly. Tests of recovery fail before or after it: an error returned
 	// after commit was called and succeeded is an ambiguous one.
 	Commit func(ctx context.Context, commit func() error) error
+
+	busyTimeout time.Duration // how long SQLite waits for another process's lock; default 5 s
 }
 
 // DB is an open database. It is safe for use by many goroutines.
@@ -42,6 +46,7 @@ type DB struct {
 	directory *directory // nil on PostgreSQL and when read-only
 	logID     string
 	readOnly  bool
+	closed    atomic.Bool
 }
 
 // backend is what SQLite and PostgreSQL each do in their own way.
@@ -79,6 +84,10 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Connections == 0 {
 		o.Connections = 10
+	}
+	o.Connections = max(o.Connections, 2) // one of them holds the lock while another migrates
+	if o.busyTimeout == 0 {
+		o.busyTimeout = 5 * time.Second
 	}
 	return o
 }
@@ -138,6 +147,7 @@ func (db *DB) identify(ctx context.Context) error {
 // Close waits for the writes under way, refuses those that wait and gives the
 // directory back. It may be called more than once.
 func (db *DB) Close() error {
+	db.closed.Store(true)
 	var err error
 	if db.backend != nil {
 		err = db.backend.close()
@@ -157,14 +167,14 @@ func (db *DB) LogID() string { return db.logID }
 
 // Read is the pool that reads outside transactions: every query sees what was
 // committed when it began.
-func (db *DB) Read() Querier { return &reader{session: db.backend.reader(), dialect: db.dialect} }
+func (db *DB) Read() Querier { return &reader{db} }
 
 // Tx runs fn in a write transaction, which is committed when fn returns nil
 // and durable when Tx returns nil. On any other outcome, a panic included,
-// nothing fn did remains. fn must not wait for anything but the database: on
-// SQLite it holds up every other write. It may run more than once, as
-// PostgreSQL may ask for a transaction to be repeated. A transaction whose
-// commit may or may not have happened is [Ambiguous].
+// nothing fn did remains. fn must not wait for anything but the database, and
+// not begin another write: on SQLite it holds up every other. It may run more
+// than once, as PostgreSQL may ask for a transaction to be repeated. A
+// transaction whose commit may or may not have happened is [Ambiguous].
 func (db *DB) Tx(ctx context.Context, fn func(tx *Tx) error) error {
 	if err := db.writable(); err != nil {
 		return err
@@ -189,6 +199,9 @@ func (db *DB) Run(ctx context.Context, b *Batch) error {
 }
 
 func (db *DB) writable() error {
+	if db.closed.Load() {
+		return errClosed()
+	}
 	if db.readOnly {
 		return gathering.NewError(gathering.KindConflict, "the database is open for reading alone")
 	}

@@ -116,21 +116,21 @@ func (tx *Tx) end(err error) error {
 }
 
 // reader reads outside transactions.
-type reader struct {
-	session session
-	dialect Dialect
-}
+type reader struct{ db *DB }
 
 func (r *reader) Query(ctx context.Context, query string, args ...any) (*Rows, error) {
+	if r.db.closed.Load() {
+		return nil, errClosed()
+	}
 	args, err := portable(args)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := r.session.query(ctx, query, args)
+	rows, err := r.db.backend.reader().query(ctx, query, args)
 	if err != nil {
-		return nil, r.dialect.named(err)
+		return nil, r.db.dialect.named(err)
 	}
-	rows.named = r.dialect.named
+	rows.named = r.db.dialect.named
 	return rows, nil
 }
 

@@ -1,0 +1,231 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gathering"
+	"gathering/internal/store"
+	"gathering/internal/store/storetest"
+)
+
+func column(name string, kind store.ColumnType) store.Column {
+	return store.Column{Name: name, Type: kind}
+}
+
+func insertRuns(t *testing.T, db *store.DB, epochs ...int) {
+	t.Helper()
+	rows := make([][]any, len(epochs))
+	for i, epoch := range epochs {
+		rows[i] = []any{fmt.Sprint("run_", i), epoch}
+	}
+	var b store.Batch
+	b.Rows(`INSERT INTO runs (id, project, pipeline, version, state, epoch, inbox, crashes, priority, queue, labels, root_run, depth, min_engine, created_at)
+		SELECT w.id, 'default', 'p', 1, 'running', w.epoch, 0, 0, 0, 'default', '{}', w.id, 0, 1, $1 FROM {rows}`,
+		[]store.Column{column("id", store.Text), column("epoch", store.Int)}, rows, nil, 1)
+	if err := db.Run(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestBatchEmpty(t *testing.T) {
+	t.Parallel()
+	committed := func(context.Context, func() error) error { return errors.New("committed") }
+	storetest.EachOptions(t, func(t *testing.T, open func(store.Options) *store.DB) {
+		open(store.Options{}).Close() // names the log
+		db := open(store.Options{ReadOnly: true, Commit: committed})
+		var b store.Batch
+		b.Exec("")
+		b.Exec("", 1)
+		b.Rows(`INSERT INTO nowhere SELECT w.a FROM {rows}`, []store.Column{column("a", store.Text)}, nil, nil)
+		if err := db.Run(t.Context(), &b); err != nil {
+			t.Errorf("an empty batch: %v", err)
+		}
+		b.Exec(`DELETE FROM meta`)
+		wantKind(t, db.Run(t.Context(), &b), gathering.KindConflict, "reading alone")
+	})
+}
+
+// Rows of every type, NULLs too, go in and come back, with bytes among the
+// columns and without.
+func TestBatchRows(t *testing.T) {
+	t.Parallel()
+	type row struct {
+		ID    string
+		Owner sql.Null[string]
+		Ready sql.Null[int64]
+	}
+	set := row{"set", sql.Null[string]{V: "o \"'\\ \u2028 <&>", Valid: true}, sql.Null[int64]{V: 1<<62 + 1, Valid: true}}
+	unset := row{ID: "unset"}
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx := t.Context()
+		insertRuns(t, db, 1)
+		var b store.Batch
+		b.Rows(`INSERT INTO runs (id, owner, ready_at, project, pipeline, version, state, epoch, inbox, crashes, priority, queue, labels, root_run, depth, min_engine, created_at)
+			SELECT w.id, w.owner, w.ready, project, pipeline, version, state, epoch, inbox, crashes, priority, queue, labels, root_run, depth, min_engine, created_at
+			FROM {rows} JOIN runs ON runs.id = $1`,
+			[]store.Column{column("id", store.Text), column("owner", store.Text), column("ready", store.Int)},
+			[][]any{{set.ID, set.Owner.V, set.Ready.V}, {unset.ID, nil, nil}}, nil, "run_0")
+		b.Rows(`INSERT INTO run_inbox (run_id, id, kind, data, at) SELECT w.run, w.id, 'k', w.data, $1 FROM {rows}`,
+			[]store.Column{column("run", store.Text), column("id", store.Text), column("data", store.Bytes)},
+			[][]any{{"r", "1", []byte{0, 255}}, {"r", "2", nil}, {"r", "3", []byte{}}}, nil, 5)
+		var got []row
+		b.Query(`SELECT id, owner, ready_at FROM runs WHERE id <> $1 ORDER BY id`, func(s store.Scanner) error {
+			var r row
+			err := s.Scan(&r.ID, &r.Owner, &r.Ready)
+			got = append(got, r)
+			return err
+		}, "run_0")
+		var data []string
+		b.Query(`SELECT coalesce(length(data), -1), at FROM run_inbox ORDER BY id`, func(s store.Scanner) error {
+			var length, at int
+			err := s.Scan(&length, &at)
+			data = append(data, fmt.Sprint(length, at))
+			return err
+		})
+		if err := db.Run(ctx, &b); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]row{set, unset}, got); diff != "" {
+			t.Errorf("runs (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{"2 5", "-1 5", "0 5"}, data); diff != "" {
+			t.Errorf("lengths (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestBatchUpdateFromRows(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		insertRuns(t, db, 1, 2, 3)
+		var b store.Batch
+		var got []string
+		b.Rows(`UPDATE runs SET inbox = runs.inbox + $1, state = w.state FROM {rows}
+			WHERE runs.id = w.id AND runs.epoch = w.epoch RETURNING runs.id, runs.inbox, runs.state`,
+			[]store.Column{column("id", store.Text), column("epoch", store.Int), column("state", store.Text)},
+			[][]any{{"run_0", 1, "waiting"}, {"run_1", 7, "waiting"}, {"run_2", 3, "paused"}, {"run_9", 1, "waiting"}},
+			func(s store.Scanner) error {
+				var id, state string
+				var inbox int
+				err := s.Scan(&id, &inbox, &state)
+				got = append(got, fmt.Sprint(id, " ", inbox, " ", state))
+				return err
+			}, 10)
+		if err := db.Run(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"run_0 10 waiting", "run_2 10 paused"}, got); diff != "" {
+			t.Errorf("updated (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// One statement makes the feed's row out of the members whose fence holds, and
+// none if none does.
+func TestBatchFeed(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		epochs []int
+		want   string
+	}{
+		{"all", []int{1, 2, 3}, `[["run_0",5,6],["run_1",5,6],["run_2",5,6]]`},
+		{"one fenced off", []int{1, 9, 3}, `[["run_0",5,6],["run_2",5,6]]`},
+		{"all fenced off", []int{9, 9, 9}, ``},
+	}
+	storetest.EachOptions(t, func(t *testing.T, open func(store.Options) *store.DB) {
+		db := open(store.Options{})
+		insertRuns(t, db, 1, 2, 3)
+		for i, test := range tests {
+			rows := make([][]any, len(test.epochs))
+			for i, epoch := range test.epochs {
+				rows[i] = []any{fmt.Sprint("run_", i), epoch, 5, 6}
+			}
+			var b store.Batch
+			b.Exec(db.Dialect().FeedLock())
+			b.Rows(`INSERT INTO feed (at, entries)
+				SELECT $1, '[' || string_agg('["' || w.stream || '",' || w.first || ',' || w.last || ']', ',') || ']'
+				FROM {rows} JOIN runs r ON r.id = w.stream AND r.epoch = w.epoch HAVING count(*) > 0`,
+				[]store.Column{column("stream", store.Text), column("epoch", store.Int), column("first", store.Int), column("last", store.Int)},
+				rows, nil, i)
+			if err := db.Run(t.Context(), &b); err != nil {
+				t.Fatal(test.name, err)
+			}
+			var entries string
+			err := db.Read().QueryRow(t.Context(), `SELECT entries FROM feed WHERE at = $1`, i).Scan(&entries)
+			if err != nil && !errors.Is(err, sql.ErrNoRows) || entries != test.want {
+				t.Errorf("%s: got %s (%v), want %s", test.name, entries, err, test.want)
+			}
+			if entries != "" && !json.Valid([]byte(entries)) {
+				t.Errorf("%s: %s is not JSON", test.name, entries)
+			}
+		}
+	})
+}
+
+// A batch is all or nothing, wherever it fails.
+func TestBatchFails(t *testing.T) {
+	t.Parallel()
+	wrong := errors.New("wrong")
+	insert := func(b *store.Batch, keys ...string) {
+		for _, key := range keys {
+			b.Exec(`INSERT INTO meta (key, value) VALUES ($1, 'x')`, key)
+		}
+	}
+	tests := []struct {
+		name  string
+		fill  func(b *store.Batch)
+		check func(err error) bool
+	}{
+		{"in the middle", func(b *store.Batch) { insert(b, "a", "taken", "b") }, store.IsUniqueViolation},
+		{"among rows", func(b *store.Batch) {
+			insert(b, "a")
+			b.Rows(`INSERT INTO meta (key, value) SELECT w.key, 'x' FROM {rows}`, []store.Column{column("key", store.Text)},
+				[][]any{{"b"}, {"taken"}}, nil)
+		}, store.IsUniqueViolation},
+		{"unknown table", func(b *store.Batch) {
+			insert(b, "a")
+			b.Exec(`DELETE FROM nowhere`)
+		}, func(err error) bool { return gathering.KindOf(err) == gathering.KindInternal && !store.Ambiguous(err) }},
+		{"too few values", func(b *store.Batch) {
+			insert(b, "a")
+			b.Rows(`SELECT 1 FROM {rows}`, []store.Column{column("a", store.Text), column("b", store.Text)}, [][]any{{"a"}}, nil)
+		}, func(err error) bool { return err != nil && !store.Ambiguous(err) }},
+		{"number for text", func(b *store.Batch) {
+			insert(b, "a")
+			b.Rows(`SELECT 1 FROM {rows}`, []store.Column{column("a", store.Text)}, [][]any{{1}}, nil)
+		}, func(err error) bool { return err != nil && !store.Ambiguous(err) }},
+	}
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		var b store.Batch
+		insert(&b, "taken")
+		if err := db.Run(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range tests {
+			var b store.Batch
+			test.fill(&b)
+			if err := db.Run(t.Context(), &b); !test.check(err) {
+				t.Errorf("%s: got %v", test.name, err)
+			}
+		}
+		wantKeys(t, db, "taken")
+	})
+	t.Run("scan", func(t *testing.T) {
+		t.Parallel()
+		storetest.Each(t, func(t *testing.T, db *store.DB) {
+			var b store.Batch
+			b.Query(`SELECT 1`, func(store.Scanner) error { return wrong })
+			if err := db.Run(t.Context(), &b); !errors.Is(err, wrong) {
+				t.Errorf("got %v, want the scan function's own error", err)
+			}
+		})
+	})
+}
