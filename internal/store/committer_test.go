@@ -359,10 +359,10 @@ func logCommitter(db *store.DB) *store.Committer[entry] {
 	})
 }
 
-func commitEntries(t *testing.T, c *store.Committer[entry], n int) {
+func commitEntries(t *testing.T, c *store.Committer[entry], from, to int) {
 	t.Helper()
 	var senders sync.WaitGroup
-	for i := range n {
+	for i := from; i < to; i++ {
 		senders.Go(func() {
 			if err := c.Commit(t.Context(), entry{run: "run_" + strconv.Itoa(i), seq: 1, rows: []byte{0, byte(i)}}); err != nil {
 				t.Errorf("entry %d: %v", i, err)
@@ -430,7 +430,7 @@ func TestCommitterOnDatabase(t *testing.T) {
 				}})
 				armed.Store(true)
 				c := logCommitter(db)
-				commitEntries(t, c, 200)
+				commitEntries(t, c, 0, 200)
 				c.Close()
 				logged, fed := counts(t, db)
 				if logged != 200 || fed > 40 {

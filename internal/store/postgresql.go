@@ -176,14 +176,13 @@ func commitOn(ctx context.Context, conn *sql.Conn) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
 	return rawConn(conn, func(c *pgx.Conn) error {
-		tag, err := c.Exec(ctx, "COMMIT")
-		if err != nil {
-			return ambiguous(c, err)
-		}
-		if tag.String() == "ROLLBACK" {
-			return errors.New("PostgreSQL rolled the transaction back: a statement in it had failed")
-		}
-		return nil
+		return committing(c, func() error {
+			tag, err := c.Exec(ctx, "COMMIT")
+			if err == nil && tag.String() == "ROLLBACK" {
+				return errors.New("PostgreSQL rolled the transaction back: a statement in it had failed")
+			}
+			return err
+		})
 	})
 }
 
@@ -201,11 +200,11 @@ func (p *postgresBackend) run(ctx context.Context, b *Batch) error {
 	defer conn.Close()
 	err = commitThrough(ctx, p.hook, func() error {
 		return rawConn(conn, func(c *pgx.Conn) error {
-			err := c.SendBatch(ctx, queued).Close()
-			if scanned != nil {
+			err := committing(c, func() error { return c.SendBatch(ctx, queued).Close() })
+			if err == nil && scanned != nil {
 				return &AmbiguousError{Err: scanned}
 			}
-			return ambiguous(c, err)
+			return err
 		})
 	})
 	return p.dialect.named(err)
@@ -242,20 +241,23 @@ func rawConn(conn *sql.Conn, fn func(c *pgx.Conn) error) error {
 	})
 }
 
-// ambiguous marks the error of a commit on c that may have happened all the
-// same. An error that the server reported and survived means that it did not;
-// so does one from before anything was sent.
-func ambiguous(c *pgx.Conn, err error) error {
-	if err == nil {
+// committing runs fn, which sends c a commit, and marks its error if the commit
+// may have happened all the same. An error that the server reported and lived
+// on after means that it did not; so does one that left the connection as it
+// was. A connection that broke may have done so after the commit: the driver
+// calls some such errors safe to retry, which is not believed.
+func committing(c *pgx.Conn, fn func() error) error {
+	if c.IsClosed() {
+		return pgconn.ErrConnClosed
+	}
+	err := fn()
+	e, reported := errors.AsType[*pgconn.PgError](err)
+	switch {
+	case err == nil:
 		return nil
-	}
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Severity == "ERROR" {
-		if e.Code == "40003" || e.Code == "08007" { // its outcome is unknown to the server itself
-			return &AmbiguousError{Err: err}
-		}
-		return err
-	}
-	if pgconn.SafeToRetry(err) || !c.IsClosed() {
+	case reported && (e.Code == "40003" || e.Code == "08007"): // the server itself does not know
+		return &AmbiguousError{Err: err}
+	case reported && e.Severity == "ERROR", !c.IsClosed():
 		return err
 	}
 	return &AmbiguousError{Err: err}

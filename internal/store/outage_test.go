@@ -1,0 +1,225 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gathering"
+	"gathering/internal/store"
+	"gathering/internal/store/storetest"
+)
+
+// A full disk is an error with a name; what was there stays, reading works, and
+// so does writing once there is room.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	db := storetest.Open(t, storetest.SQLite(t))
+	pages := func(query string) (n int) {
+		err := db.Tx(ctx, func(tx *store.Tx) error { return tx.QueryRow(ctx, query).Scan(&n) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	run(t, db, `INSERT INTO meta (key, value) VALUES ('before', '1')`)
+	pages(`PRAGMA max_page_count = 1`) // as many as there are
+	err := db.Tx(ctx, func(tx *store.Tx) error {
+		if err := put(ctx, tx, "huge", strings.Repeat("x", 1<<20)); err == nil {
+			t.Error("a megabyte was written into no room")
+		}
+		return put(ctx, tx, "after", "1") // must not be written outside the transaction
+	})
+	wantKind(t, err, gathering.KindUnavailable, "the disk is full")
+	wantKeys(t, db, "before")
+	pages(`PRAGMA max_page_count = 100000`)
+	run(t, db, `INSERT INTO meta (key, value) VALUES ('later', $1)`, strings.Repeat("x", 1<<20))
+	wantKeys(t, db, "before", "later")
+}
+
+// lockDatabase keeps the file locked against writers until released.
+func lockDatabase(t *testing.T, dir string) (release func()) {
+	t.Helper()
+	ctx := t.Context()
+	other, err := sql.Open("sqlite", filepath.Join(dir, "gathering.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = other.Close() })
+	conn, err := other.Conn(ctx)
+	if err == nil {
+		_, err = conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := errors.Join(func() error { _, err := conn.ExecContext(ctx, "ROLLBACK"); return err }(), conn.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestLockedByAnotherConnection(t *testing.T) {
+	t.Parallel()
+	where := storetest.SQLite(t)
+	db := storetest.Open(t, where.WithBusyTimeout(50*time.Millisecond))
+	release := lockDatabase(t, where.Dir)
+	err := db.Tx(t.Context(), func(*store.Tx) error { t.Error("it ran"); return nil })
+	wantKind(t, err, gathering.KindUnavailable, "the database is locked by another process")
+	wantKeys(t, db) // reading goes on
+	release()
+	run(t, db, `INSERT INTO meta (key, value) VALUES ('a', '1')`)
+	wantKeys(t, db, "a")
+}
+
+// A committer waits for a lock to go away.
+func TestCommitterWaitsForLock(t *testing.T) {
+	t.Parallel()
+	where := storetest.SQLite(t)
+	db := storetest.Open(t, where.WithBusyTimeout(10*time.Millisecond))
+	release := lockDatabase(t, where.Dir)
+	var refused atomic.Bool
+	c := store.NewCommitter(store.CommitterOptions[entry]{
+		Write: func(ctx context.Context, members []entry) ([]error, error) {
+			err := db.Run(ctx, appendEntries(db, members))
+			if err != nil && refused.CompareAndSwap(false, true) {
+				release()
+			}
+			return nil, err
+		},
+	})
+	defer c.Close()
+	commitEntries(t, c, 0, 1)
+	if !refused.Load() {
+		t.Error("the lock was not met")
+	}
+}
+
+// cut ends the connection of the transaction from the server's side.
+func cut(ctx context.Context, db *store.DB, tx *store.Tx) error {
+	var pid int
+	if err := tx.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
+		return err
+	}
+	return terminate(ctx, db, pid)
+}
+
+func terminate(ctx context.Context, db *store.DB, pid int) error {
+	var done bool
+	return db.Read().QueryRow(ctx, `SELECT pg_terminate_backend($1, 5000)`, pid).Scan(&done)
+}
+
+// A connection that breaks before the commit means that nothing was written,
+// and the pool goes on with another.
+func TestConnectionCut(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	db := storetest.Open(t, storetest.PostgreSQL(t))
+	err := db.Tx(ctx, func(tx *store.Tx) error {
+		if err := errors.Join(put(ctx, tx, "a", "1"), cut(ctx, db, tx)); err != nil {
+			return err
+		}
+		err := put(ctx, tx, "b", "1")
+		wantKind(t, err, gathering.KindUnavailable, "the database cannot be reached")
+		return err
+	})
+	wantKind(t, err, gathering.KindUnavailable, "the database cannot be reached")
+	if store.Ambiguous(err) {
+		t.Errorf("%v is ambiguous, though no commit was sent", err)
+	}
+	run(t, db, `INSERT INTO meta (key, value) VALUES ('c', '1')`)
+	wantKeys(t, db, "c")
+}
+
+// Two transactions that lock each other out are sorted out by repeating one.
+func TestDeadlockIsRepeated(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	db := storetest.Open(t, storetest.PostgreSQL(t))
+	run(t, db, `INSERT INTO meta (key, value) VALUES ('a', ''), ('b', '')`)
+	locked := [2]chan struct{}{make(chan struct{}), make(chan struct{})}
+	answers := make(chan error)
+	var runs atomic.Int64
+	for i, keys := range [2][2]string{{"a", "b"}, {"b", "a"}} {
+		go func() {
+			first := true
+			answers <- db.Tx(ctx, func(tx *store.Tx) error {
+				runs.Add(1)
+				for n, key := range keys {
+					if _, err := tx.Exec(ctx, `UPDATE meta SET value = value || 'x' WHERE key = $1`, key); err != nil {
+						return err
+					}
+					if n == 0 && first {
+						first = false
+						close(locked[i])
+						<-locked[1-i]
+					}
+				}
+				return nil
+			})
+		}()
+	}
+	for range locked {
+		if err := <-answers; err != nil {
+			t.Error(err)
+		}
+	}
+	if runs.Load() != 3 {
+		t.Errorf("the functions ran %d times, want 3", runs.Load())
+	}
+	var value string
+	if err := db.Read().QueryRow(ctx, `SELECT value FROM meta WHERE key = 'a'`).Scan(&value); err != nil || value != "xx" {
+		t.Errorf("value is %q (%v), want two updates", value, err)
+	}
+}
+
+// The order of the feed's positions is the order of commits: who took a
+// position has committed before another can take the next.
+func TestFeedOrder(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		const writers, each = 8, 25
+		errs := make(chan error)
+		for range writers {
+			go func() {
+				var err error
+				for range each {
+					var b store.Batch
+					b.Exec(db.Dialect().FeedLock())
+					b.Exec(`INSERT INTO feed (at, entries) VALUES (1, '[]')`)
+					err = errors.Join(err, db.Run(ctx, &b))
+				}
+				errs <- err
+			}()
+		}
+		var last, seen int64
+		for ended := 0; ended < writers || seen < writers*each; {
+			select {
+			case err := <-errs:
+				ended++
+				if err != nil {
+					t.Fatal(err)
+				}
+			default:
+			}
+			rows, err := db.Read().Query(ctx, `SELECT pos FROM feed WHERE pos > $1 ORDER BY pos`, last)
+			if err == nil {
+				err = rows.Each(func(row store.Scanner) error { seen++; return row.Scan(&last) })
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ended == writers && seen < writers*each {
+				t.Fatalf("a reader that follows the positions saw %d rows of %d", seen, writers*each)
+			}
+		}
+	})
+}
