@@ -8,6 +8,7 @@ import (
 	"maps"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,6 +50,13 @@ func (s *saboteur) set(armed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.armed = armed
+}
+
+// aim chooses the commit that fails next. The saboteur is not armed by it.
+func (s *saboteur) aim(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.n, s.commits, s.armed, s.hit = n, 0, false, false
 }
 
 func (s *saboteur) struck() bool {
@@ -139,10 +147,10 @@ func TestFaultAtEveryCommit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			storetest.EachOptions(t, func(t *testing.T, open func(store.Options) *store.DB) {
-				s := &saboteur{}
+				s := &saboteur{fault: fault}
 				db := open(store.Options{Commit: s.commit})
 				for n := 1; ; n++ {
-					*s = saboteur{n: n, fault: fault}
+					s.aim(n)
 					p := everything(t)
 					h := openHouse(t, db, p).work()
 					s.set(true)
@@ -187,14 +195,13 @@ func TestDeathAtEveryCommit(t *testing.T) {
 			t.Parallel()
 			storetest.EachOptions(t, func(t *testing.T, open func(store.Options) *store.DB) {
 				for n := 1; ; n++ {
-					once := true
+					var died atomic.Bool
 					s := &saboteur{n: n, forever: true}
 					s.fault = func(commit func() error) error {
-						if once { // later commits of a dead process do not reach the database
-							once = false
+						if died.CompareAndSwap(false, true) {
 							return death(commit)
 						}
-						return dead
+						return dead // a dead process reaches the database no more
 					}
 					if !dieAndResume(t, open, s) {
 						t.Logf("a run takes %d commits", n-1)

@@ -1,0 +1,59 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gathering"
+	"gathering/internal/store"
+)
+
+// Done is closed when the worker has begun to stop: it was told to, or it was
+// cut off from the database for so long that others may take its runs.
+func (w *Worker) Done() <-chan struct{} { return w.ctx.Done() }
+
+// Idle reports whether the worker has nothing to do: of the runs that it may
+// take, it owns none, none is due within the time ahead, and those that others
+// own have an owner who is alive. What is parked for longer, or for mail, does
+// not keep it busy.
+func (w *Worker) Idle(ctx context.Context, ahead time.Duration) (bool, error) {
+	s := w.service
+	rows, err := s.db.Read().Query(ctx, `SELECT DISTINCT coalesce(owner, '') FROM runs
+		WHERE finished_at IS NULL AND (owner IS NOT NULL OR ready_at <= $1) AND ($2 = '' OR root_run = $2)`,
+		s.now().Add(ahead).UnixMicro(), string(w.options.Only))
+	if err != nil {
+		return false, fmt.Errorf("look for work: %w", err)
+	}
+	var owners []gathering.InstanceID
+	err = rows.Each(func(row store.Scanner) error {
+		var owner gathering.InstanceID
+		err := row.Scan(&owner)
+		owners = append(owners, owner)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for work: %w", err)
+	}
+	for _, owner := range owners {
+		if owner == "" || owner == w.instance {
+			return false, nil
+		}
+		alive, err := s.db.Alive(ctx, livenessKey(owner))
+		if err != nil || !alive {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// Orphaned reports whether a run's owner is dead and no other instance has
+// taken the run over yet. It asks PostgreSQL; on SQLite, who holds the data
+// directory has the answer.
+func (s *Service) Orphaned(ctx context.Context, r gathering.Run) (bool, error) {
+	if r.Owner == "" || r.State.Terminal() {
+		return false, nil
+	}
+	alive, err := s.db.Alive(ctx, livenessKey(r.Owner))
+	return !alive, err
+}
