@@ -9,8 +9,7 @@ import (
 	"gathering/internal/store"
 )
 
-// Done is closed when the worker has begun to stop: it was told to, or it was
-// cut off from the database for so long that others may take its runs.
+// Done is closed when the worker was told to stop.
 func (w *Worker) Done() <-chan struct{} { return w.ctx.Done() }
 
 // Idle reports whether the worker has nothing to do: of the runs that it may
@@ -19,6 +18,10 @@ func (w *Worker) Done() <-chan struct{} { return w.ctx.Done() }
 // not keep it busy.
 func (w *Worker) Idle(ctx context.Context, ahead time.Duration) (bool, error) {
 	s := w.service
+	var self gathering.InstanceID
+	if current := s.local.current.Load(); current != nil {
+		self = current.instance
+	}
 	rows, err := s.db.Read().Query(ctx, `SELECT DISTINCT coalesce(owner, '') FROM runs
 		WHERE finished_at IS NULL AND (owner IS NOT NULL OR ready_at <= $1) AND ($2 = '' OR root_run = $2)`,
 		s.now().Add(ahead).UnixMicro(), string(w.options.Only))
@@ -36,7 +39,7 @@ func (w *Worker) Idle(ctx context.Context, ahead time.Duration) (bool, error) {
 		return false, fmt.Errorf("look for work: %w", err)
 	}
 	for _, owner := range owners {
-		if owner == "" || owner == w.instance {
+		if owner == "" || owner == self {
 			return false, nil
 		}
 		alive, err := s.db.Alive(ctx, livenessKey(owner))

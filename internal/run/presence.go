@@ -18,7 +18,7 @@ import (
 // Clocks of different machines are never compared. On SQLite the lock on the
 // data directory proves every other instance dead.
 type presence struct {
-	worker   *Worker
+	shift    *shift
 	liveness store.Liveness
 	seen     map[gathering.InstanceID]sighting
 	held     map[gathering.RunID]held // as of the last beat
@@ -35,7 +35,7 @@ func livenessKey(id gathering.InstanceID) string { return "gathering/" + string(
 
 // register makes the instance known and puts back the runs of the dead.
 func (p *presence) register(ctx context.Context) error {
-	w, db := p.worker, p.worker.service.db
+	w, db := p.shift, p.shift.service.db
 	liveness, err := db.HoldLiveness(ctx, livenessKey(w.instance))
 	if err != nil {
 		return err
@@ -55,9 +55,8 @@ func (p *presence) register(ctx context.Context) error {
 }
 
 func (p *presence) loop(ctx context.Context) {
-	ticker := time.NewTicker(p.worker.options.Beat)
+	ticker := time.NewTicker(p.shift.options.Beat)
 	defer ticker.Stop()
-	defer p.leave()
 	for {
 		select {
 		case <-ticker.C:
@@ -65,36 +64,36 @@ func (p *presence) loop(ctx context.Context) {
 			return
 		}
 		if err := p.beat(ctx); err != nil && ctx.Err() == nil {
-			p.worker.logger.ErrorContext(ctx, "could not say that the instance is alive", slog.String("error", err.Error()))
+			p.shift.logger.ErrorContext(ctx, "could not say that the instance is alive", slog.String("error", err.Error()))
 		}
 	}
 }
 
 func (p *presence) beat(ctx context.Context) error {
 	begun := time.Now()
-	n, err := p.liveness.Beat(ctx, `UPDATE instances SET counter = counter + 1 WHERE id = $1`, string(p.worker.instance))
+	n, err := p.liveness.Beat(ctx, `UPDATE instances SET counter = counter + 1 WHERE id = $1`, string(p.shift.instance))
 	switch {
-	case err != nil && begun.Sub(p.lastBeat) < 4*p.worker.options.Beat:
+	case err != nil && begun.Sub(p.lastBeat) < 4*p.shift.options.Beat:
 		return err
 	case err != nil || n == 0:
 		// Others may take this instance for dead, or have. What it owns is no
 		// longer its own to work on.
-		p.worker.logger.ErrorContext(ctx, "the instance is cut off and stops its work")
-		p.worker.stop()
+		p.shift.logger.ErrorContext(ctx, "the instance is cut off and stops its work")
+		p.shift.stop()
 		return err
 	}
 	p.lastBeat = begun
 	if err := p.observe(ctx); err != nil {
 		return err
 	}
-	p.held, err = p.worker.reconcile(ctx, p.held)
+	p.held, err = p.shift.reconcile(ctx, p.held)
 	return err
 }
 
 // observe puts back the runs of instances that are dead.
 func (p *presence) observe(ctx context.Context) error {
-	db := p.worker.service.db
-	rows, err := db.Read().Query(ctx, `SELECT id, counter FROM instances WHERE id <> $1`, string(p.worker.instance))
+	db := p.shift.service.db
+	rows, err := db.Read().Query(ctx, `SELECT id, counter FROM instances WHERE id <> $1`, string(p.shift.instance))
 	if err != nil {
 		return fmt.Errorf("look at the other instances: %w", err)
 	}
@@ -117,7 +116,7 @@ func (p *presence) observe(ctx context.Context) error {
 			return err
 		}
 		if dead {
-			if err := p.worker.service.orphan(ctx, id); err != nil {
+			if err := p.shift.service.orphan(ctx, id); err != nil {
 				return err
 			}
 		}
@@ -131,16 +130,17 @@ func (p *presence) observe(ctx context.Context) error {
 }
 
 func (p *presence) dead(ctx context.Context, id gathering.InstanceID, counter int64) (bool, error) {
-	db := p.worker.service.db
+	db := p.shift.service.db
 	if db.Dialect().Database == store.SQLite {
-		return true, nil
+		alive, err := db.Alive(ctx, livenessKey(id))
+		return !alive, err
 	}
 	last, ok := p.seen[id]
 	if !ok || last.counter != counter {
 		p.seen[id] = sighting{counter, time.Now()}
 		return false, nil
 	}
-	beat := p.worker.options.Beat
+	beat := p.shift.options.Beat
 	switch silent := time.Since(last.since); {
 	case silent >= 5*beat:
 		return true, nil
@@ -154,8 +154,7 @@ func (p *presence) dead(ctx context.Context, id gathering.InstanceID, counter in
 
 // leave takes the instance off the list. Its runs have been let go of by then.
 func (p *presence) leave() {
-	w := p.worker
-	w.owners.Wait()
+	w := p.shift
 	ctx, cancel := context.WithTimeout(context.Background(), w.options.Drain)
 	defer cancel()
 	err := w.service.db.Tx(ctx, func(tx *store.Tx) error {
@@ -181,32 +180,32 @@ type held struct {
 // works on. It wakes owners that have mail from other processes, and lets go
 // of runs that nobody here works on and nobody did a beat ago either: one that
 // was claimed this very moment is not yet worked on.
-func (w *Worker) reconcile(ctx context.Context, before map[gathering.RunID]held) (map[gathering.RunID]held, error) {
-	s := w.service
-	rows, err := s.db.Read().Query(ctx, `SELECT id, epoch, inbox FROM runs WHERE owner = $1`, string(w.instance))
+func (h *shift) reconcile(ctx context.Context, before map[gathering.RunID]held) (map[gathering.RunID]held, error) {
+	s := h.service
+	rows, err := s.db.Read().Query(ctx, `SELECT id, epoch, inbox FROM runs WHERE owner = $1`, string(h.instance))
 	if err != nil {
 		return before, fmt.Errorf("look at the runs owned: %w", err)
 	}
 	now := make(map[gathering.RunID]held)
 	err = rows.Each(func(row store.Scanner) error {
-		h := held{run: gathering.Run{Owner: w.instance}}
-		err := row.Scan(&h.run.ID, &h.run.Epoch, &h.inbox)
-		now[h.run.ID] = h
+		is := held{run: gathering.Run{Owner: h.instance}}
+		err := row.Scan(&is.run.ID, &is.run.Epoch, &is.inbox)
+		now[is.run.ID] = is
 		return err
 	})
 	if err != nil {
 		return before, fmt.Errorf("look at the runs owned: %w", err)
 	}
-	for id, h := range now {
+	for id, is := range now {
 		last, known := before[id]
 		switch {
-		case w.owns(id):
-			if h.inbox != last.inbox {
+		case h.owns(id):
+			if is.inbox != last.inbox {
 				s.bell.Ring(topicMail(id))
 			}
-		case known && last.run.Epoch == h.run.Epoch:
-			w.logger.WarnContext(ctx, "let go of a run that nobody worked on", slog.String("run_id", string(id)))
-			if err := s.release(ctx, h.run); err != nil {
+		case known && last.run.Epoch == is.run.Epoch:
+			h.logger.WarnContext(ctx, "let go of a run that nobody worked on", slog.String("run_id", string(id)))
+			if err := s.release(ctx, is.run); err != nil {
 				return now, err
 			}
 		}
@@ -214,8 +213,8 @@ func (w *Worker) reconcile(ctx context.Context, before map[gathering.RunID]held)
 	return now, nil
 }
 
-func (w *Worker) owns(id gathering.RunID) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.owned[id]
+func (h *shift) owns(id gathering.RunID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.owned[id]
 }

@@ -323,3 +323,37 @@ func TestBadInputIsRefused(t *testing.T) {
 		}
 	})
 }
+
+func TestInstanceThatIsCutOffComesBackAsAnother(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		p := newPipelines()
+		first := make(chan struct{}, 1)
+		first <- struct{}{}
+		begun := make(chan struct{}, 2)
+		p.add(t, "line", []engine.Node{trigger(), does("a", func(ctx context.Context, _ engine.Job) (engine.Outcome, error) {
+			begun <- struct{}{}
+			select {
+			case <-first:
+				<-ctx.Done()
+				return engine.Outcome{}, ctx.Err()
+			default:
+				return engine.Outcome{}, nil
+			}
+		})}, "t→a")
+		h := openHouse(t, db, p).work()
+		id := h.start("line")
+		<-begun
+		former := h.wantState(id, gathering.RunRunning).Owner
+		// Another instance takes it for dead.
+		err := db.Tx(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Exec(t.Context(), `DELETE FROM instances WHERE id = $1`, string(former))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.until(id, gathering.EventRunCompleted, "")
+		h.wantHistory(id, "run.queued run.started t:completed a:started run.resumed a:completed run.completed")
+	})
+}

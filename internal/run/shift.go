@@ -1,0 +1,202 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"gathering"
+	"gathering/internal/engine"
+)
+
+// shift is a worker under one registration of its instance.
+type shift struct {
+	service  *Service
+	options  WorkerOptions
+	instance gathering.InstanceID
+	logger   *slog.Logger
+	presence *presence
+
+	ctx    context.Context //nolint:containedctx // the lifetime of the shift, which its owners share
+	stop   context.CancelFunc
+	owners sync.WaitGroup
+	mu     sync.Mutex
+	free   int
+	owned  map[gathering.RunID]bool
+	over   bool // no slot is given any more
+}
+
+// work works until the worker stops or the instance is cut off, and returns when
+// nothing of the shift is left.
+func (h *shift) work() {
+	var loops sync.WaitGroup
+	loops.Go(h.claimLoop)
+	loops.Go(func() { h.presence.loop(h.ctx) })
+	loops.Wait()
+	h.service.local.current.CompareAndSwap(h, nil)
+	h.mu.Lock()
+	h.over = true
+	h.mu.Unlock()
+	h.owners.Wait()
+	h.presence.leave()
+}
+
+// reserve takes a slot for a run.
+func (h *shift) reserve(id gathering.RunID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over || h.free == 0 || h.owned[id] {
+		return false
+	}
+	h.free--
+	h.owned[id] = true
+	h.owners.Add(1)
+	return true
+}
+
+func (h *shift) giveBack(id gathering.RunID) {
+	h.mu.Lock()
+	h.free++
+	delete(h.owned, id)
+	h.mu.Unlock()
+	h.owners.Done()
+	h.service.bell.Ring(topicClaim)
+}
+
+func (h *shift) slots() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.free
+}
+
+// claimLoop takes runs whenever one may be due and a slot is free.
+func (h *shift) claimLoop() {
+	rings, cancel := h.service.bell.Subscribe(topicClaim)
+	defer cancel()
+	for {
+		wait := h.options.Poll
+		if err := h.claimAll(); err != nil && h.ctx.Err() == nil {
+			h.logger.Error("could not claim runs", slog.String("error", err.Error()))
+		} else if next, err := h.service.nextReady(h.ctx, h.options.Only); err == nil && !next.IsZero() && h.slots() > 0 {
+			wait = min(wait, max(next.Sub(h.service.now()), time.Millisecond))
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-rings:
+		case <-timer.C:
+		case <-h.ctx.Done():
+			timer.Stop()
+			return
+		}
+		timer.Stop()
+	}
+}
+
+// claimBatch bounds how many runs one transaction claims.
+const claimBatch = 64
+
+func (h *shift) claimAll() error {
+	for h.ctx.Err() == nil {
+		n := min(h.slots(), claimBatch)
+		if n == 0 {
+			return nil
+		}
+		taken, err := h.service.claim(h.ctx, h.instance, h.options.Only, n)
+		if err != nil {
+			return err
+		}
+		for _, c := range taken {
+			if !h.reserve(c.run.ID) {
+				// The former ownership of the run by this worker is just ending, or
+				// the worker is: it is put back.
+				if err := h.service.release(context.WithoutCancel(h.ctx), c.run); err != nil {
+					return err
+				}
+				continue
+			}
+			go h.resume(c)
+		}
+		if len(taken) < n {
+			return nil
+		}
+	}
+	return nil
+}
+
+// resume goes on with a claimed run: it folds the log, which nobody else
+// appends to any more, and says in it that the run has a new owner.
+func (h *shift) resume(c claimed) {
+	l := newRunLog(h.service, c.run)
+	l.parentNode = c.parentNode
+	state, turn, err := h.takeover(l, c.crashed)
+	if err != nil {
+		h.end(l, engine.Released, err)
+		return
+	}
+	h.move(l, state, turn, false)
+}
+
+func (h *shift) takeover(l *runLog, crashed bool) (*engine.State, engine.Turn, error) {
+	state, err := h.service.fold(h.ctx, l.run)
+	if err != nil {
+		return nil, engine.Turn{}, err
+	}
+	l.workspace = state.Queued.Workspace
+	turn, err := engine.Next(state, h.service.now(), engine.Takeover{Instance: h.instance, Crashed: crashed})
+	if err != nil {
+		return nil, engine.Turn{}, fmt.Errorf("take %s over: %w", l.run.ID, err)
+	}
+	if len(turn.Events) == 0 {
+		return state, turn, nil
+	}
+	if _, err := l.Append(h.ctx, engine.NewCommit(state, turn)); err != nil {
+		return nil, engine.Turn{}, fmt.Errorf("take %s over: %w", l.run.ID, err)
+	}
+	return state, turn, nil
+}
+
+// own begins to work on a run that was just inserted as this worker's.
+func (h *shift) own(l *runLog, state *engine.State, turn engine.Turn) {
+	l.workspace = state.Queued.Workspace
+	go h.move(l, state, turn, true)
+}
+
+func (h *shift) move(l *runLog, state *engine.State, turn engine.Turn, fresh bool) {
+	mail, cancel := h.service.bell.Subscribe(topicMail(l.run.ID))
+	defer cancel()
+	owner := &engine.Owner{
+		State: state, Log: l, Now: h.service.now, Instance: h.instance, Bell: mail, Fresh: fresh,
+		ParkAfter: h.options.ParkAfter, Drain: h.options.Drain, Logger: h.logger,
+	}
+	ending, err := owner.Run(h.ctx, turn)
+	h.end(l, ending, err)
+}
+
+// end settles what becomes of a run that this worker no longer moves.
+func (h *shift) end(l *runLog, ending engine.Ending, err error) {
+	defer h.giveBack(l.run.ID)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), h.options.Drain)
+	defer cancel()
+	id := slog.String("run_id", string(l.run.ID))
+	switch {
+	case err == nil && ending != engine.Released:
+		return
+	case gathering.CodeOf(err) == gathering.CodeFenced:
+		h.logger.Warn("another instance owns the run by now", id)
+		return
+	case err == nil, errors.Is(err, context.Canceled), gathering.KindOf(err) == gathering.KindUnavailable:
+		if err != nil {
+			h.logger.Warn("let go of a run", id, slog.String("error", err.Error()))
+		}
+		err = h.service.release(ctx, l.run)
+	default:
+		h.logger.Error("could not move a run", id, slog.String("error", err.Error()))
+		err = h.service.stuck(ctx, l.run)
+	}
+	if err != nil {
+		h.logger.Error("could not let go of a run", id, slog.String("error", err.Error()))
+	}
+}
