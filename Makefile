@@ -66,9 +66,8 @@ tables: ## write the tables in docs/ARCHITECTURE.md from those the tests hold
 	go test -count=1 -run TestArchitecture ./internal/floors -update
 
 .PHONY: bench
-bench: build ## runs per second through the whole product, beside the bare limit
-	rm -rf .cache/bench
-	bin/gathering --data .cache/bench bench runs $(BENCHFLAGS)
+bench: deps ## the benchmarks: runs per second, group commit, definitions, expressions
+	go test -run '^$$' -bench . $(BENCHFLAGS) ./...
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (30s)
