@@ -7,11 +7,23 @@ import (
 	"gathering/internal/store/storetest"
 )
 
-func wantAlive(t *testing.T, db *store.DB, key string, want bool) {
+// alive is "alive" or "dead".
+func alive(t *testing.T, db *store.DB, key string) string {
 	t.Helper()
-	got, err := db.Alive(t.Context(), key)
-	if err != nil || got != want {
-		t.Errorf("%s alive: %t (%v), want %t", key, got, err, want)
+	yes, err := db.Alive(t.Context(), key)
+	switch {
+	case err != nil:
+		t.Fatal(err)
+	case yes:
+		return "alive"
+	}
+	return "dead"
+}
+
+func wantLife(t *testing.T, db *store.DB, key, want string) {
+	t.Helper()
+	if got := alive(t, db, key); got != want {
+		t.Errorf("%s is %s, want %s", key, got, want)
 	}
 }
 
@@ -20,13 +32,13 @@ func TestLiveness(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		ctx := t.Context()
 		run(t, db, `INSERT INTO meta (key, value) VALUES ('beats', '')`)
-		wantAlive(t, db, "ins_1", false)
+		wantLife(t, db, "ins_1", "dead")
 		l, err := db.HoldLiveness(ctx, "ins_1")
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantAlive(t, db, "ins_1", true)
-		wantAlive(t, db, "ins_2", false)
+		wantLife(t, db, "ins_1", "alive")
+		wantLife(t, db, "ins_2", "dead")
 		for range 2 {
 			n, err := l.Beat(ctx, `UPDATE meta SET value = value || 'x' WHERE key = $1`, "beats")
 			if n != 1 || err != nil {
@@ -40,13 +52,13 @@ func TestLiveness(t *testing.T) {
 		if _, err := l.Beat(ctx, `UPDATE nowhere SET a = 1`); err == nil {
 			t.Error("a beat without its table succeeded")
 		}
-		wantAlive(t, db, "ins_1", true)
+		wantLife(t, db, "ins_1", "alive")
 		for range 2 {
 			if err := l.Close(ctx); err != nil {
 				t.Error(err)
 			}
 		}
-		wantAlive(t, db, "ins_1", false)
+		wantLife(t, db, "ins_1", "dead")
 	})
 }
 
@@ -61,7 +73,7 @@ func TestLivenessConnectionCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close(ctx)
-	wantAlive(t, observer, "ins_"+t.Name(), true)
+	wantLife(t, observer, "ins_"+t.Name(), "alive")
 	run(t, db, `INSERT INTO meta (key, value) VALUES ('pid', '')`)
 	if _, err := l.Beat(ctx, `UPDATE meta SET value = pg_backend_pid() WHERE key = 'pid'`); err != nil {
 		t.Fatal(err)
@@ -73,9 +85,9 @@ func TestLivenessConnectionCut(t *testing.T) {
 	if err := terminate(ctx, observer, pid); err != nil {
 		t.Fatal(err)
 	}
-	wantAlive(t, observer, "ins_"+t.Name(), false)
+	wantLife(t, observer, "ins_"+t.Name(), "dead")
 	if n, err := l.Beat(ctx, `UPDATE meta SET value = 'again' WHERE key = 'pid'`); n != 1 || err != nil {
 		t.Errorf("the next beat changed %d rows (%v), want 1", n, err)
 	}
-	wantAlive(t, observer, "ins_"+t.Name(), true)
+	wantLife(t, observer, "ins_"+t.Name(), "alive")
 }

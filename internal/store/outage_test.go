@@ -138,6 +138,51 @@ func TestConnectionCut(t *testing.T) {
 	wantKeys(t, db, "c")
 }
 
+// Everything that may be the matter with a PostgreSQL server has a name.
+func TestServerErrors(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ code, want string }{
+		{"53100", "the disk is full"},
+		{"53200", "the database's host is out of order"},
+		{"53300", "the database takes no more connections"},
+		{"55P03", "the database is locked by others"},
+		{"25006", "the database cannot be written"},
+		{"58030", "the database's host is out of order"},
+		{"57P03", "the database cannot be reached"},
+		{"08006", "the database cannot be reached"},
+		{"28P01", "the database refuses the user or the password"},
+		{"25P03", "the transaction waited too long"},
+	}
+	db := storetest.Open(t, storetest.PostgreSQL(t))
+	for _, test := range tests {
+		t.Run(test.code, func(t *testing.T) {
+			t.Parallel()
+			var b store.Batch
+			b.Exec(`DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '` + test.code + `', MESSAGE = 'test'; END $$`)
+			err := db.Run(t.Context(), &b)
+			wantKind(t, err, gathering.KindUnavailable, test.want)
+			if store.Ambiguous(err) {
+				t.Errorf("%v is ambiguous, though the server said no", err)
+			}
+		})
+	}
+	where := storetest.PostgreSQL(t)
+	where.URL = strings.Replace(where.URL, "/postgres?", "/nowhere?", 1)
+	_, err := store.Open(t.Context(), where)
+	wantKind(t, err, gathering.KindUnavailable, "there is no such database on the server")
+}
+
+// An outcome that the server itself does not know is ambiguous.
+func TestServerDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t, storetest.PostgreSQL(t))
+	var b store.Batch
+	b.Exec(`DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40003'; END $$`)
+	if err := db.Run(t.Context(), &b); !store.Ambiguous(err) {
+		t.Errorf("%v is not ambiguous", err)
+	}
+}
+
 // Two transactions that lock each other out are sorted out by repeating one.
 func TestDeadlockIsRepeated(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -129,23 +131,26 @@ func (db *DB) openDirectory(ctx context.Context, o Options) error {
 // identify reads the log's identity and, the first time, makes it up.
 func (db *DB) identify(ctx context.Context) error {
 	const query = `SELECT value FROM meta WHERE key = 'log_id'`
-	if !db.readOnly {
-		err := db.Tx(ctx, func(tx *Tx) error {
-			_, err := tx.Exec(ctx, `INSERT INTO meta (key, value) VALUES ('log_id', $1) ON CONFLICT (key) DO NOTHING`, rand.Text())
-			return err
+	err := db.Read().QueryRow(ctx, query).Scan(&db.logID)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = db.Tx(ctx, func(tx *Tx) error {
+			const insert = `INSERT INTO meta (key, value) VALUES ('log_id', $1) ON CONFLICT (key) DO NOTHING`
+			if _, err := tx.Exec(ctx, insert, rand.Text()); err != nil {
+				return err
+			}
+			return tx.QueryRow(ctx, query).Scan(&db.logID)
 		})
-		if err != nil {
-			return fmt.Errorf("name the log: %w", err)
-		}
 	}
-	if err := db.Read().QueryRow(ctx, query).Scan(&db.logID); err != nil {
+	if err != nil {
 		return fmt.Errorf("read the log's name: %w", err)
 	}
 	return nil
 }
 
-// Close waits for the writes under way, refuses those that wait and gives the
-// directory back. It may be called more than once.
+// Close refuses what is not under way and, on SQLite, waits for the transaction
+// that is and gives the directory back. On PostgreSQL a transaction under way
+// goes on, and its connection is closed when it ends. Close may be called more
+// than once.
 func (db *DB) Close() error {
 	db.closed.Store(true)
 	var err error

@@ -236,6 +236,25 @@ func TestTxContext(t *testing.T) {
 	})
 }
 
+func TestLocking(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx := t.Context()
+		insertRuns(t, db, 1)
+		err := db.Tx(ctx, func(tx *store.Tx) error {
+			d := tx.Dialect()
+			var id string
+			return errors.Join(
+				tx.QueryRow(ctx, `SELECT id FROM runs WHERE id = $1`+d.ForUpdate(), "run_0").Scan(&id),
+				tx.QueryRow(ctx, `SELECT r.id FROM runs r WHERE r.id = $1`+d.Locking("FOR NO KEY UPDATE OF r SKIP LOCKED"), "run_0").Scan(&id),
+			)
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Rows stay readable while the same statement runs again, and what is left open
 // is closed at the end.
 func TestRows(t *testing.T) {

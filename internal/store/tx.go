@@ -55,8 +55,9 @@ func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error
 	return n, tx.failed(err)
 }
 
-// Query runs a statement that returns rows. What is not closed by the end of
-// the transaction is closed then.
+// Query runs a statement that returns rows. They must be closed before the next
+// statement: PostgreSQL has one at a time on a connection. What is still open at
+// the end of the transaction is closed then.
 func (tx *Tx) Query(ctx context.Context, query string, args ...any) (*Rows, error) {
 	args, err := tx.ready(ctx, args)
 	if err != nil {

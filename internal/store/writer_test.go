@@ -104,6 +104,37 @@ func TestWriterGroups(t *testing.T) {
 	})
 }
 
+// Where SQLite answers a failure by undoing the whole transaction, those before
+// it are told, and those behind it are written in another.
+func TestWriterTransactionLost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		db := storetest.Open(t, storetest.SQLite(t))
+		err := db.Tx(ctx, func(tx *store.Tx) error {
+			return tx.QueryRow(ctx, `PRAGMA max_page_count = 1`).Scan(new(int)) // as many as there are
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		write := func(key string, size int) func(tx *store.Tx) error {
+			return func(tx *store.Tx) error {
+				_ = put(ctx, tx, key, strings.Repeat("x", size)) // passed over, and noticed all the same
+				return nil
+			}
+		}
+		errs := group(ctx, db, write("first", 1), write("before", 1), write("huge", 1<<20), write("behind", 1))
+		for i, want := range []string{"", "the disk is full", "the disk is full", ""} {
+			if want != "" {
+				wantKind(t, errs[i], gathering.KindUnavailable, want)
+			} else if errs[i] != nil {
+				t.Errorf("caller %d: %v", i, errs[i])
+			}
+		}
+		wantKeys(t, db, "behind", "first")
+	})
+}
+
 // When the one commit fails all are told, and nothing remains.
 func TestWriterCommitFails(t *testing.T) {
 	t.Parallel()

@@ -81,14 +81,11 @@ func newServer() (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(base, "run-")
+	lock, err := lockNew(base)
 	if err != nil {
 		return nil, err
 	}
-	s := &server{dir: dir, ended: make(chan struct{})}
-	if s.lock, err = lockFile(dir + ".lock"); err != nil {
-		return nil, err
-	}
+	s := &server{dir: strings.TrimSuffix(lock.Name(), ".lock"), lock: lock, ended: make(chan struct{})}
 	if err := s.start(account, bin, template); err != nil {
 		s.remove()
 		return nil, err
@@ -241,7 +238,7 @@ func (s *server) url() string {
 }
 
 func (s *server) start(a account, bin, template string) error {
-	if err := os.Chown(s.dir, a.uid, a.gid); err != nil {
+	if err := errors.Join(os.Mkdir(s.dir, 0o700), os.Chown(s.dir, a.uid, a.gid)); err != nil {
 		return err
 	}
 	data := filepath.Join(s.dir, "data")
@@ -345,6 +342,28 @@ func (s *server) remove() {
 	_ = os.RemoveAll(s.dir)
 	_ = os.Remove(s.dir + ".lock")
 	_ = s.lock.Close()
+}
+
+// lockNew makes and locks run-123.lock in base. It comes before the directory of
+// that name, so that who sweeps up finds either the lock held or nothing.
+func lockNew(base string) (*os.File, error) {
+	for {
+		made, err := os.CreateTemp(base, "run-*.lock")
+		if err != nil {
+			return nil, err
+		}
+		_ = made.Close()
+		lock, err := lockFile(made.Name())
+		if err != nil {
+			return nil, err
+		}
+		held, heldErr := lock.Stat()
+		there, thereErr := os.Stat(made.Name())
+		if heldErr == nil && thereErr == nil && os.SameFile(held, there) {
+			return lock, nil
+		}
+		_ = lock.Close() // swept up before it was locked
+	}
 }
 
 func lockFile(path string) (*os.File, error) {
