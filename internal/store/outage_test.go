@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -167,8 +168,13 @@ func TestServerErrors(t *testing.T) {
 		})
 	}
 	where := storetest.PostgreSQL(t)
-	where.URL = strings.Replace(where.URL, "/postgres?", "/nowhere?", 1)
-	_, err := store.Open(t.Context(), where)
+	u, err := url.Parse(where.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/nowhere"
+	where.URL = u.String()
+	_, err = store.Open(t.Context(), where)
 	wantKind(t, err, gathering.KindUnavailable, "there is no such database on the server")
 }
 
