@@ -13,35 +13,39 @@ import (
 )
 
 // check parses source, checks its names and types, and returns the checked tree.
-func (p *place) check(source string) (*ast.AST, *Fault) {
+func (p *place) check(source string) (*cel.Env, *ast.AST, *Fault) {
 	switch {
 	case strings.TrimSpace(source) == "":
-		return nil, &Fault{Message: "the expression is empty"}
+		return nil, nil, &Fault{Message: "the expression is empty"}
 	case len(source) > MaxSource:
-		return nil, &Fault{Message: fmt.Sprintf("the expression is %d bytes long; the limit is %d", len(source), MaxSource)}
+		return nil, nil, &Fault{Message: fmt.Sprintf("the expression is %d bytes long; the limit is %d", len(source), MaxSource)}
 	}
 	parsed, issues := p.cel.Parse(source)
 	if issues.Err() != nil {
-		return nil, &Fault{Message: syntaxFault(source, issues)}
+		return nil, nil, &Fault{Message: p.syntaxFault(issues)}
 	}
-	w := walker{place: p, tree: parsed.NativeRep()}
-	if w.walk(w.tree.Expr(), nil); w.fault != "" {
-		return nil, &Fault{Message: w.fault}
+	w, root := walker{place: p}, parsed.NativeRep().Expr()
+	if w.walk(root, nil); w.fault != "" {
+		return nil, nil, &Fault{Message: w.fault}
 	}
-	useArithmetics(w.tree.Expr())
-	checked, issues := p.cel.Check(parsed)
+	useOwnOperators(root)
+	env, err := p.with(w.nodes)
+	if err != nil {
+		return nil, nil, &Fault{Message: "the expression cannot be used: " + err.Error()}
+	}
+	checked, issues := env.Check(parsed)
 	if issues.Err() != nil {
-		return nil, &Fault{Message: p.typeFault(issues)}
+		return nil, nil, &Fault{Message: p.typeFault(issues)}
 	}
-	return checked.NativeRep(), nil
+	return env, checked.NativeRep(), nil
 }
 
 // walker looks for names that are not there, before types are checked, so that
 // it can say which names are.
 type walker struct {
 	place *place
-	tree  *ast.AST
-	fault string // the first one found
+	nodes []string // the nodes referred to
+	fault string   // the first one found
 }
 
 // locals are the variables that loops around an expression declare.
@@ -77,6 +81,7 @@ func (w *walker) walk(e ast.Expr, around locals) {
 		w.fail("there is no type %s; an object is written {\"key\": value}", e.AsStruct().TypeName())
 	case ast.ComprehensionKind:
 		w.loop(e.AsComprehension(), around)
+	default: // a literal
 	}
 }
 
@@ -96,8 +101,7 @@ func (w *walker) loop(c ast.ComprehensionExpr, around locals) {
 
 func (w *walker) call(e ast.Expr, around locals) {
 	call := e.AsCall()
-	switch call.FunctionName() {
-	case operators.Index, operators.OptIndex, operators.OptSelect:
+	if selects(call) {
 		w.path(e, around)
 		return
 	}
@@ -119,8 +123,9 @@ func (w *walker) namespace(name, function string, around locals) bool {
 
 // link is one step of a chain as it is written.
 type link struct {
-	key  string // the field or constant key, or ""
-	test bool   // inside has(…)
+	key     string // the field or constant key, or ""
+	indexed bool   // written with [ ] or ?
+	test    bool   // inside has(…)
 }
 
 // path walks a chain of selections down to what it begins with.
@@ -129,22 +134,12 @@ func (w *walker) path(e ast.Expr, around locals) {
 	for {
 		switch e.Kind() {
 		case ast.SelectKind:
-			links = append(links, link{e.AsSelect().FieldName(), e.AsSelect().IsTestOnly()})
+			links = append(links, link{key: e.AsSelect().FieldName(), test: e.AsSelect().IsTestOnly()})
 			e = e.AsSelect().Operand()
 			continue
 		case ast.CallKind:
-			call := e.AsCall()
-			switch call.FunctionName() {
-			case operators.Index, operators.OptIndex, operators.OptSelect:
-				key := ""
-				if at := call.Args()[1]; at.Kind() == ast.LiteralKind {
-					if text, ok := at.AsLiteral().(types.String); ok {
-						key = string(text)
-					}
-				} else {
-					w.walk(at, around)
-				}
-				links = append(links, link{key: key})
+			if call := e.AsCall(); selects(call) {
+				links = append(links, link{key: w.key(call.Args()[1], around), indexed: true})
 				e = call.Args()[0]
 				continue
 			}
@@ -152,10 +147,31 @@ func (w *walker) path(e ast.Expr, around locals) {
 			slices.Reverse(links)
 			w.chain(e.AsIdent(), links, around)
 			return
+		default:
 		}
 		w.walk(e, around)
 		return
 	}
+}
+
+// selects reports whether a call is a selection: a[b], a[?b] or a.?b.
+func selects(call ast.CallExpr) bool {
+	switch call.FunctionName() {
+	case operators.Index, operators.OptIndex, operators.OptSelect:
+		return len(call.Args()) == 2
+	}
+	return false
+}
+
+// key returns the constant key of a selection, or "" for any other, whose
+// names it checks.
+func (w *walker) key(e ast.Expr, around locals) string {
+	if e.Kind() != ast.LiteralKind {
+		w.walk(e, around)
+		return ""
+	}
+	text, _ := e.AsLiteral().(types.String)
+	return string(text)
 }
 
 // chain checks the names of root.links[0].links[1]….
@@ -201,12 +217,16 @@ func (w *walker) node(links []link) {
 		w.fail("write nodes.ID.output with the ID of an upstream node: %s", strings.Join(ids, ", "))
 	case !slices.Contains(ids, links[0].key):
 		w.fail("nodes.%s is not upstream of here%s; upstream: %s", links[0].key, didYouMean(links[0].key, ids), strings.Join(ids, ", "))
+	case links[0].indexed:
+		w.fail("write nodes.%s.output instead of nodes[…]", links[0].key)
 	case len(links) == 1:
 		w.fail("write nodes.%s.output, .state or .finished_at", links[0].key)
 	case links[1].test:
 		w.fail("nodes.%s.%s is always there; compare it with null instead", links[0].key, links[1].key)
-	case links[1].key != "output" && links[1].key != "state" && links[1].key != "finished_at":
-		w.fail("a node has output, state and finished_at, but no %q; its result is nodes.%s.output", links[1].key, links[0].key)
+	case links[1].indexed || !slices.Contains(nodeFields(), links[1].key):
+		w.fail("a node has .output, .state and .finished_at, but no %q; its result is nodes.%s.output", links[1].key, links[0].key)
+	case !slices.Contains(w.nodes, links[0].key):
+		w.nodes = append(w.nodes, links[0].key)
 	}
 }
 
@@ -299,16 +319,16 @@ func wrongResult(got *cel.Type, want Type) *Fault {
 	if want == Any || got.Kind() == types.DynKind || slices.Contains(want.kinds(), got.Kind()) {
 		return nil
 	}
-	if _, ok := unwrapOptional(got); ok {
-		return nil
+	remedy := map[Type]string{
+		Bool:      "; compare it with something, as in … == …",
+		String:    "; write string(…) around it",
+		Int:       "; write int(…) around it",
+		Number:    "; write double(…) around it",
+		Timestamp: "; write timestamp(…) around it",
+		Duration:  "; write duration(…) around it",
+	}[want]
+	if describe(got) == "an optional value" {
+		remedy = "; end it with .orValue(…)"
 	}
-	return &Fault{Message: fmt.Sprintf("this must be %s, but it is %s", want, describe(got))}
-}
-
-// unwrapOptional returns the type of what an optional holds, if t is one.
-func unwrapOptional(t *cel.Type) (*cel.Type, bool) {
-	if t.Kind() != types.OpaqueKind || t.TypeName() != "optional_type" || len(t.Parameters()) != 1 {
-		return nil, false
-	}
-	return t.Parameters()[0], true
+	return &Fault{Message: fmt.Sprintf("this must be %s, but it is %s%s", want, describe(got), remedy)}
 }

@@ -68,7 +68,7 @@ func (e *encoder) value(value ref.Val) error {
 		e.out = v.Time.UTC().AppendFormat(e.out, time.RFC3339Nano)
 		e.out = append(e.out, '"')
 	case types.Duration:
-		e.out = appendString(e.out, v.Duration.String())
+		e.out = appendString(e.out, v.String())
 	case *types.Optional:
 		if !v.HasValue() {
 			e.out = append(e.out, "null"...)

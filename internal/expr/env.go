@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"cel.dev/cel-go/cel"
@@ -19,11 +20,11 @@ const (
 	MaxNesting = 64
 	// MaxCost is how much work one evaluation may do, in the interpreter's
 	// units: about one per operation and one per ten bytes of text handled.
-	MaxCost = 2_000_000
+	MaxCost = 5_000_000
 	// MaxRange is the length of the longest list that lists.range makes.
 	MaxRange = 100_000
 	// maxPattern is the size of the program of a regular expression.
-	maxPattern = 10_000
+	maxPattern = 1_000
 	// maxNodes is the number of an expression's parts, macros expanded.
 	maxNodes = 10_000
 )
@@ -87,7 +88,6 @@ type place struct {
 	env       *Env
 	cel       *cel.Env
 	variables map[string]variable
-	numbers   map[string]bool // the variables that hold a number of either kind
 }
 
 // variable is a name that expressions may use and what it stands for.
@@ -102,7 +102,7 @@ func (e *Env) ready() (*place, error) {
 }
 
 func newPlace(e *Env) (*place, error) {
-	p := &place{env: e, variables: map[string]variable{}, numbers: map[string]bool{}}
+	p := &place{env: e, variables: map[string]variable{}}
 	p.declare("input", reference{root: rootInput}, types.DynType)
 	p.declare("trigger", reference{root: rootTrigger}, types.DynType)
 	p.declare("vars", reference{root: rootVars}, cel.MapType(cel.StringType, cel.DynType))
@@ -110,11 +110,6 @@ func newPlace(e *Env) (*place, error) {
 	p.declare("run.id", reference{root: rootRun, path: keys("id")}, cel.StringType)
 	p.declare("run.started_at", reference{root: rootRun, path: keys("started_at")}, cel.TimestampType)
 	p.declare("run.project", reference{root: rootRun, path: keys("project")}, cel.StringType)
-	for _, id := range e.Nodes {
-		p.declare("nodes."+id+".output", reference{root: rootOutput, node: id}, cel.DynType)
-		p.declare("nodes."+id+".state", reference{root: rootState, node: id}, cel.StringType)
-		p.declare("nodes."+id+".finished_at", reference{root: rootFinished, node: id}, cel.TimestampType)
-	}
 	if e.Item {
 		p.declare("item", reference{root: rootItem}, cel.DynType)
 		p.declare("index", reference{root: rootIndex}, cel.IntType)
@@ -142,6 +137,52 @@ func newPlace(e *Env) (*place, error) {
 		return nil, fmt.Errorf("declare the names in scope: %w", err)
 	}
 	return p, nil
+}
+
+// nodeFields are what expressions see of a node.
+func nodeFields() []string { return []string{"output", "state", "finished_at"} }
+
+// variable returns what a name stands for. The nodes' are made as they are
+// asked for: there may be many, and an expression refers to few.
+func (p *place) variable(name string) (variable, bool) {
+	v, ok := p.variables[name]
+	if ok {
+		return v, true
+	}
+	inside, ok := strings.CutPrefix(name, "nodes.")
+	if !ok {
+		return variable{}, false
+	}
+	id, field, _ := strings.Cut(inside, ".")
+	switch field {
+	case "output":
+		return variable{reference{root: rootOutput, node: id}, cel.DynType}, true
+	case "state":
+		return variable{reference{root: rootState, node: id}, cel.StringType}, true
+	case "finished_at":
+		return variable{reference{root: rootFinished, node: id}, cel.TimestampType}, true
+	}
+	return variable{}, false
+}
+
+// with returns the place's checker with the given nodes declared.
+func (p *place) with(nodes []string) (*cel.Env, error) {
+	if len(nodes) == 0 {
+		return p.cel, nil
+	}
+	var options []cel.EnvOption
+	for _, id := range nodes {
+		for _, field := range nodeFields() {
+			name := "nodes." + id + "." + field
+			v, _ := p.variable(name)
+			options = append(options, cel.Variable(name, v.kind))
+		}
+	}
+	env, err := p.cel.Extend(options...)
+	if err != nil {
+		return nil, fmt.Errorf("declare nodes: %w", err)
+	}
+	return env, nil
 }
 
 func (p *place) declare(name string, r reference, kind *cel.Type) {
@@ -192,8 +233,7 @@ func (p *place) declareFields(name string, path []segment, schema json.RawMessag
 		case `"integer"`:
 			p.declare(full, r, cel.IntType)
 		case `"number"`:
-			p.declare(full, r, cel.DynType)
-			p.numbers[full] = true
+			p.declare(full, r, cel.DoubleType)
 		case `"array"`:
 			p.declare(full, r, cel.ListType(cel.DynType))
 		case `"object"`:
@@ -238,8 +278,11 @@ func newLanguage() (*cel.Env, error) {
 		ext.Sets(),
 		ext.Math(),
 		ext.Encoders(ext.EncodersVersion(0)),
-		jsonFunctions(),
-		mixedArithmetic,
+		jsonFunctions,
+		roundingOfInts,
+		guardFunctions,
+		listCosts(),
+		declareOperators,
 		fixTypes,
 	)
 	if err != nil {

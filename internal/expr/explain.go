@@ -6,9 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
-	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/interpreter"
 
 	"gathering"
@@ -97,91 +95,93 @@ func errWrong(want Type, got string) error {
 	return gathering.NewError(gathering.KindInvalid, "the result must be %s, but it is %s", want, got)
 }
 
-// describe names a type of the checker's, with its article.
-func describe(t *cel.Type) string {
-	switch t.Kind() {
-	case types.BoolKind:
-		return "true or false"
-	case types.StringKind:
-		return "a string"
-	case types.IntKind, types.UintKind:
-		return "a whole number"
-	case types.DoubleKind:
-		return "a fractional number"
-	case types.ListKind:
-		return "a list"
-	case types.MapKind:
-		return "an object"
-	case types.TimestampKind:
-		return "a timestamp"
-	case types.DurationKind:
-		return "a duration"
-	case types.BytesKind:
-		return "bytes"
-	case types.NullTypeKind:
-		return "null"
-	}
-	return "a " + cel.FormatCELType(t)
-}
-
-// kindOf names the kind of a value, with its article.
-func kindOf(value ref.Val) string {
-	if _, ok := value.(wideInt); ok {
-		return "a whole number"
-	}
-	if t, ok := value.Type().(*cel.Type); ok {
-		return describe(t)
-	}
-	return "a " + value.Type().TypeName()
-}
-
-func syntaxFault(source string, issues *cel.Issues) string {
-	return firstIssue(issues)
-}
-
-func (p *place) typeFault(issues *cel.Issues) string {
-	return firstIssue(issues)
-}
-
-func planFault(err error) string { return err.Error() }
-
-func firstIssue(issues *cel.Issues) string {
-	for _, e := range issues.Errors() {
-		return fmt.Sprintf("column %d: %s", e.Location.Column()+1, e.Message)
-	}
-	return "the expression is not valid"
-}
-
 // explain turns what went wrong while p ran into an error whose message people
 // can act on. It never repeats a value.
-func (p *Program) explain(err error, _ *Scope) error {
+func (p *Program) explain(err error, s *Scope) error {
 	if e, ok := errors.AsType[*gathering.Error](err); ok {
 		told := *e
 		told.Message += p.where()
 		return &told
 	}
 	message := "it could not be evaluated"
-	var cancelled interpreter.EvalCancelledError
 	text := err.Error()
+	_, stopped := errors.AsType[interpreter.EvalCancelledError](err)
 	switch {
-	case errors.As(err, &cancelled):
+	case stopped:
 		message = fmt.Sprintf("it does more work than allowed (limit %d)", MaxCost)
-	case strings.Contains(text, "no such overload"):
+	case strings.HasPrefix(text, "no such overload: "):
+		message = noOverload(strings.TrimPrefix(text, "no such overload: "))
+	case strings.HasPrefix(text, "no such overload"):
 		message = "an operator or function was given a value of a kind it does not work on"
-	case strings.Contains(text, "no such key"):
-		message = "a field is missing; test it with has(…) or give a default with .?field.orValue(…)"
-	case strings.Contains(text, "index out of bounds"), strings.Contains(text, "out of range"):
-		message = "an index is beyond the end of its list"
-	case strings.Contains(text, "division by zero"), strings.Contains(text, "modulus by zero"):
+	case strings.HasPrefix(text, "no such key"):
+		message = p.missingField(err, s)
+	case strings.HasPrefix(text, "index out of bounds"), strings.Contains(text, "out of range"):
+		message = "an index is beyond the end of its list or text"
+	case strings.HasPrefix(text, "division by zero"), strings.HasPrefix(text, "modulus by zero"):
 		message = "it divides by zero"
 	case strings.Contains(text, "overflow"):
-		message = "a number gets too large for 64 bits"
+		message = "a number or time gets too large"
+	case strings.Contains(text, "optional.none() dereference"):
+		message = "an optional value is not there; give a default with .orValue(…)"
+	case strings.HasPrefix(text, "list elements must"):
+		message = "the elements of a list to be sorted must be of one kind that has an order"
+	case strings.Contains(text, "exceeds maximum allowed"):
+		message = fmt.Sprintf("lists.range makes at most %d elements", MaxRange)
+	case strings.Contains(text, "regexp"), strings.Contains(text, "regex"):
+		message = "a pattern is no regular expression that can be used (RE2 syntax, without look-around)"
+	case conversionPattern.MatchString(text):
+		found := conversionPattern.FindStringSubmatch(text)
+		message = fmt.Sprintf("%s could not be converted to %s", describeName(found[1]), describeName(found[2]))
+	case strings.Contains(text, "strconv."), strings.Contains(text, "timestamp"),
+		strings.Contains(text, "invalid duration"), strings.Contains(text, "invalid syntax"):
+		message = "a value cannot be converted to the type that is asked for"
 	}
 	told := gathering.NewError(gathering.KindInvalid, "%s%s", message, p.where())
 	if p.secret {
 		return told
 	}
 	return told.WithCause(err)
+}
+
+// noOverload says that a function does not work on what it was given:
+// "join(list, string)", as the interpreter puts it.
+func noOverload(call string) string {
+	name, kinds, ok := strings.Cut(call, "(")
+	if !ok {
+		return "an operator or function was given a value of a kind it does not work on"
+	}
+	return fmt.Sprintf("%s does not work on %s", strings.TrimPrefix(name, "@"), strings.Join(arguments("("+kinds), " and "))
+}
+
+// missingField says which field is not there. Where the part of the expression
+// that failed is a path, it can be told exactly.
+func (p *Program) missingField(err error, s *Scope) string {
+	const advice = "test it with has(…) or give a default with .?field.orValue(…)"
+	failed, ok := errors.AsType[*types.Err](err)
+	if !ok {
+		return "a field is missing; " + advice
+	}
+	for _, part := range p.selections {
+		if part.id != failed.NodeID() {
+			continue
+		}
+		if part.known {
+			if _, err := part.reference.text(s); err != nil {
+				return publicText(err)
+			}
+		}
+		if part.owner != "" {
+			return fmt.Sprintf("%[1]s has no %[2]q; test it with has(%[1]s.%[2]s) or give a default with %[1]s.?%[2]s.orValue(…)", part.owner, part.field)
+		}
+	}
+	return "a field is missing; " + advice
+}
+
+func publicText(err error) string {
+	if e, ok := errors.AsType[*gathering.Error](err); ok {
+		return e.Public()
+	}
+	return "a field is missing"
 }
 
 // where names the expression in a message.

@@ -1,13 +1,7 @@
 package expr
 
 import (
-	"slices"
-	"strconv"
-	"strings"
-
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/ast"
-	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
@@ -17,189 +11,98 @@ import (
 
 // jsonFunctions adds json.parse, which turns JSON text into the value it
 // stands for, and json.format, which writes a value as JSON text.
-func jsonFunctions() cel.EnvOption {
-	parse := cel.Function("json.parse", cel.Overload("json_parse", []*cel.Type{cel.StringType}, cel.DynType,
-		cel.UnaryBinding(func(value ref.Val) ref.Val {
-			text, ok := value.(types.String)
-			if !ok {
-				return types.MaybeNoSuchOverloadErr(value)
-			}
-			if gathering.CheckJSON("text", []byte(text)) != nil {
-				return problem("json.parse was given text that is not JSON")
-			}
-			return valueOf([]byte(text))
-		})))
-	format := cel.Function("json.format", cel.Overload("json_format", []*cel.Type{cel.DynType}, cel.StringType,
-		cel.UnaryBinding(func(value ref.Val) ref.Val {
-			text, err := encode(value)
-			if err != nil {
-				return types.WrapErr(err)
-			}
-			return types.String(appendCompact(nil, text))
-		})))
-	return func(env *cel.Env) (*cel.Env, error) {
-		env, err := parse(env)
-		if err != nil {
-			return nil, err
-		}
-		return format(env)
+func jsonFunctions(env *cel.Env) (*cel.Env, error) {
+	env, err := cel.Function("json.parse", cel.Overload("json_parse",
+		[]*cel.Type{cel.StringType}, cel.DynType, cel.UnaryBinding(parseJSON)))(env)
+	if err != nil {
+		return nil, err
 	}
+	return cel.Function("json.format", cel.Overload("json_format",
+		[]*cel.Type{cel.DynType}, cel.StringType, cel.UnaryBinding(formatJSON)))(env)
 }
 
-// arithmetic is an operator that stands in the place of one of the language's
-// so that whole and fractional numbers mix in it. JSON has one kind of number:
-// whether a field's value is an int or a double depends on the value, and an
-// expression must not work for 7 and fail for 7.5. Where one side is a double,
-// the result is one.
-type arithmetic struct {
-	operator string // as the parser names it
-	name     string // what stands in its place; no expression can write it
-	apply    func(left, right ref.Val) ref.Val
-	// signatures are beside those of numbers: left, right, result.
-	signatures [][3]*cel.Type
+func parseJSON(value ref.Val) ref.Val {
+	text, ok := value.(types.String)
+	if !ok {
+		return types.MaybeNoSuchOverloadErr(value)
+	}
+	if gathering.CheckJSON("text", []byte(text)) != nil {
+		return problem("json.parse was given text that is not JSON")
+	}
+	return valueOf([]byte(text))
 }
 
-func arithmetics() []arithmetic {
-	elements := cel.ListType(cel.TypeParamType("A"))
-	return []arithmetic{
-		{operators.Add, "@add", add, [][3]*cel.Type{
-			{cel.StringType, cel.StringType, cel.StringType},
-			{cel.BytesType, cel.BytesType, cel.BytesType},
-			{elements, elements, elements},
-			{cel.TimestampType, cel.DurationType, cel.TimestampType},
-			{cel.DurationType, cel.TimestampType, cel.TimestampType},
-			{cel.DurationType, cel.DurationType, cel.DurationType},
-		}},
-		{operators.Subtract, "@subtract", subtract, [][3]*cel.Type{
-			{cel.TimestampType, cel.TimestampType, cel.DurationType},
-			{cel.TimestampType, cel.DurationType, cel.TimestampType},
-			{cel.DurationType, cel.DurationType, cel.DurationType},
-		}},
-		{operators.Multiply, "@multiply", multiply, nil},
-		{operators.Divide, "@divide", divide, nil},
+func formatJSON(value ref.Val) ref.Val {
+	text, err := encode(value)
+	if err != nil {
+		return types.WrapErr(err)
 	}
+	return types.String(appendCompact(nil, text))
 }
 
-func add(left, right ref.Val) ref.Val {
-	if l, ok := left.(traits.Adder); ok {
-		return l.Add(right)
-	}
-	return types.MaybeNoSuchOverloadErr(left)
-}
-
-func subtract(left, right ref.Val) ref.Val {
-	if l, ok := left.(traits.Subtractor); ok {
-		return l.Subtract(right)
-	}
-	return types.MaybeNoSuchOverloadErr(left)
-}
-
-func multiply(left, right ref.Val) ref.Val {
-	if l, ok := left.(traits.Multiplier); ok {
-		return l.Multiply(right)
-	}
-	return types.MaybeNoSuchOverloadErr(left)
-}
-
-func divide(left, right ref.Val) ref.Val {
-	if l, ok := left.(traits.Divider); ok {
-		return l.Divide(right)
-	}
-	return types.MaybeNoSuchOverloadErr(left)
-}
-
-// mixedArithmetic declares the operators of arithmetics.
-func mixedArithmetic(env *cel.Env) (*cel.Env, error) {
-	numbers := [][3]*cel.Type{
-		{cel.IntType, cel.IntType, cel.IntType},
-		{cel.UintType, cel.UintType, cel.UintType},
-		{cel.DoubleType, cel.DoubleType, cel.DoubleType},
-		{cel.IntType, cel.DoubleType, cel.DoubleType},
-		{cel.DoubleType, cel.IntType, cel.DoubleType},
-	}
-	for _, op := range arithmetics() {
-		options := []cel.FunctionOpt{cel.SingletonBinaryBinding(func(left, right ref.Val) ref.Val {
-			return op.apply(widen(left, right))
-		})}
-		for i, s := range append(slices.Clone(numbers), op.signatures...) {
-			options = append(options, cel.Overload(op.name+strconv.Itoa(i), []*cel.Type{s[0], s[1]}, s[2]))
-		}
+// roundingOfInts lets the functions that round fractional numbers take whole
+// ones too, which a JSON value may happen to be.
+func roundingOfInts(env *cel.Env) (*cel.Env, error) {
+	for _, name := range []string{"math.ceil", "math.floor", "math.round", "math.trunc"} {
+		same := cel.Overload(name+"_whole", []*cel.Type{cel.IntType}, cel.IntType,
+			cel.UnaryBinding(func(value ref.Val) ref.Val { return value }))
 		var err error
-		if env, err = cel.Function(op.name, options...)(env); err != nil {
+		if env, err = cel.Function(name, same)(env); err != nil {
 			return nil, err
 		}
 	}
 	return env, nil
 }
 
-// widen turns the whole one of two numbers into a double where the other is one.
-func widen(left, right ref.Val) (ref.Val, ref.Val) {
-	switch l := left.(type) {
-	case types.Int:
-		if _, ok := right.(types.Double); ok {
-			return types.Double(l), right
-		}
-	case types.Double:
-		if r, ok := right.(types.Int); ok {
-			return left, types.Double(r)
-		}
+// distinct returns the elements of a list without repetitions, in the order
+// of their first occurrence. Scalars are told apart in one step each.
+func distinct(args []ref.Val) ref.Val {
+	all, ok := args[0].(traits.Lister)
+	if !ok {
+		return types.MaybeNoSuchOverloadErr(args[0])
 	}
-	if _, ok := right.(wideInt); ok {
-		return right, left // for its error
+	if isLarge(all) {
+		return tooMuchWork()
 	}
-	return left, right
-}
-
-// useArithmetics puts the operators of arithmetics in the place of the
-// language's own, except where a macro collects its result.
-func useArithmetics(root ast.Expr) {
-	factory, ops := ast.NewExprFactory(), arithmetics()
-	ast.PostOrderVisit(root, ast.NewExprVisitor(func(e ast.Expr) {
-		if e.Kind() != ast.CallKind {
-			return
-		}
-		call := e.AsCall()
-		for _, op := range ops {
-			if call.FunctionName() != op.operator || len(call.Args()) != 2 {
-				continue
+	var kept, compound []ref.Val
+	seen, work := map[any]bool{}, 0
+	for it := all.Iterator(); it.HasNext() == types.True; {
+		value := it.Next()
+		if key := scalarKey(value); key != nil {
+			if !seen[key] {
+				seen[key] = true
+				kept = append(kept, value)
 			}
-			if first := call.Args()[0]; first.Kind() != ast.IdentKind || !strings.HasPrefix(first.AsIdent(), "@") {
-				e.SetKindCase(factory.NewCall(e.ID(), op.name, call.Args()...))
-			}
+			continue
 		}
-	}))
+		if work += len(compound) * deepWork(value, maxWork); work > maxWork {
+			return tooMuchWork()
+		}
+		repeated := false
+		for _, other := range compound {
+			repeated = repeated || types.Equal(other, value) == types.True
+		}
+		if !repeated {
+			compound = append(compound, value)
+			kept = append(kept, value)
+		}
+	}
+	return types.NewRefValList(defaultAdapter(), kept)
 }
 
-// costs charges for calls whose types were not known before they ran: by the
-// length of the text and lists they handled.
-type costs struct{}
-
-// CallCost returns the cost of one call, or nil where the interpreter knows it.
-func (costs) CallCost(function, overload string, args []ref.Val, result ref.Val) *uint64 {
-	if overload != "" && function != "@add" && !strings.HasPrefix(function, "json.") {
-		return nil
-	}
-	total := 1 + workOf(result)
-	for _, arg := range args {
-		total += workOf(arg)
-	}
-	return &total
-}
-
-func workOf(value ref.Val) uint64 {
+// scalarKey returns what is equal for equal scalars only, or nil for a value
+// that is none.
+func scalarKey(value ref.Val) any {
 	switch v := value.(type) {
-	case types.String:
-		return uint64(len(v)) / 10
-	case types.Bytes:
-		return uint64(len(v)) / 10
-	case *object:
-		return uint64(len(v.text)) / 10
-	case *list:
-		return uint64(len(v.text)) / 10
-	case traits.Sizer:
-		if size, ok := v.Size().(types.Int); ok && size > 0 {
-			return uint64(size)
+	case types.String, types.Bool, types.Null, types.Int, wideInt:
+		return v
+	case types.Double:
+		if whole := types.Int(v); types.Double(whole) == v && v > -1<<53 && v < 1<<53 {
+			return whole
+		}
+		if v == v { //nolint:gocritic // NaN differs from itself
+			return v
 		}
 	}
-	return 0
+	return nil
 }

@@ -25,6 +25,17 @@ type Program struct {
 	constant json.RawMessage // set where it refers to nothing
 	names    []name
 	program  cel.Program
+	// selections are told about when one leads nowhere.
+	selections []selection
+}
+
+// selection is a part of an expression that selects a field or an element.
+type selection struct {
+	id        int64     // of the part
+	reference reference // what it refers to, where that is known
+	known     bool
+	owner     string // otherwise what it selects from, "" where that has no name
+	field     string
 }
 
 // name is a variable that a program refers to.
@@ -48,7 +59,7 @@ func (e *Env) Compile(source string, want Type) (*Program, error) {
 }
 
 func (p *place) compile(source string, want Type) (*Program, *Fault) {
-	checked, fault := p.check(source)
+	env, checked, fault := p.check(source)
 	if fault != nil {
 		return nil, fault
 	}
@@ -61,10 +72,11 @@ func (p *place) compile(source string, want Type) (*Program, *Fault) {
 		program.path = &path
 		return program, nil
 	}
-	planned, err := p.cel.PlanProgram(checked,
+	program.selections = p.selections(checked.Expr())
+	planned, err := env.PlanProgram(checked,
 		cel.CostLimit(MaxCost), cel.CostTracking(costs{}), cel.EvalOptions(cel.OptOptimize))
 	if err != nil {
-		return nil, &Fault{Message: planFault(err)}
+		return nil, &Fault{Message: "the expression cannot be used: " + err.Error()}
 	}
 	program.program = planned
 	if len(program.names) == 0 && checked.Expr().Kind() == ast.LiteralKind {
@@ -78,7 +90,7 @@ func (p *place) compile(source string, want Type) (*Program, *Fault) {
 // refer notes which variables and nodes the program refers to.
 func (p *place) refer(program *Program) {
 	for _, r := range program.checked.ReferenceMap() {
-		v, ok := p.variables[r.Name]
+		v, ok := p.variable(r.Name)
 		if !ok || slices.ContainsFunc(program.names, func(n name) bool { return n.name == r.Name }) {
 			continue
 		}
@@ -91,11 +103,45 @@ func (p *place) refer(program *Program) {
 	slices.Sort(program.nodes)
 }
 
+// selections returns the selections within e.
+func (p *place) selections(e ast.Expr) []selection {
+	var found []selection
+	ast.PostOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.SelectKind && e.Kind() != ast.CallKind {
+			return
+		}
+		r, ok := p.pathOf(e)
+		switch {
+		case ok && r.root != rootSecrets:
+			found = append(found, selection{id: e.ID(), reference: r, known: true})
+		case !ok && e.Kind() == ast.SelectKind:
+			found = append(found, selection{id: e.ID(), owner: written(e.AsSelect().Operand()), field: e.AsSelect().FieldName()})
+		}
+	}))
+	return found
+}
+
+// written returns a chain of fields as the expression writes it, or "".
+func written(e ast.Expr) string {
+	switch e.Kind() {
+	case ast.IdentKind:
+		if name := e.AsIdent(); identifier(name) {
+			return name
+		}
+	case ast.SelectKind:
+		if owner := written(e.AsSelect().Operand()); owner != "" {
+			return owner + "." + e.AsSelect().FieldName()
+		}
+	default:
+	}
+	return ""
+}
+
 // pathOf returns the reference that e is, if it is nothing else.
 func (p *place) pathOf(e ast.Expr) (reference, bool) {
 	switch e.Kind() {
 	case ast.IdentKind:
-		v, ok := p.variables[e.AsIdent()]
+		v, ok := p.variable(e.AsIdent())
 		return reference{v.reference.root, v.reference.node, slices.Clone(v.reference.path)}, ok
 	case ast.SelectKind:
 		selected := e.AsSelect()
@@ -119,6 +165,7 @@ func (p *place) pathOf(e ast.Expr) (reference, bool) {
 			r.path = append(r.path, segment{index: int(at)})
 			return r, ok && at >= 0
 		}
+	default:
 	}
 	return reference{}, false
 }
@@ -247,9 +294,9 @@ func (v variable) value(s *Scope) ref.Val {
 	case r.root == rootSecrets:
 		return secrets{s}
 	case r.root == rootFinished:
-		return timeValue(s.node(r.node).FinishedAt, r)
+		return timeValue(s.node(r.node).FinishedAt)
 	case r.root == rootRun && v.kind == cel.TimestampType:
-		return timeValue(s.Run.StartedAt, r)
+		return timeValue(s.Run.StartedAt)
 	}
 	text, err := v.reference.text(s)
 	if err != nil {
@@ -258,9 +305,9 @@ func (v variable) value(s *Scope) ref.Val {
 	return v.typed(valueOf(text))
 }
 
-func timeValue(t time.Time, r reference) ref.Val {
+func timeValue(t time.Time) ref.Val {
 	if t.IsZero() {
-		return problem("%s is null", r)
+		return types.NullValue
 	}
 	return types.Timestamp{Time: t.UTC()}
 }
@@ -283,6 +330,16 @@ func (v variable) typed(value ref.Val) ref.Val {
 		if _, ok := value.(*list); !ok {
 			return problem("%s is %s, not a list", v.reference, kindOf(value))
 		}
+	case types.DoubleKind:
+		switch n := value.(type) {
+		case types.Double, wideInt:
+		case types.Int:
+			if types.Int(types.Double(n)) == n {
+				return types.Double(n)
+			}
+		default:
+			return problem("%s is %s, not a number", v.reference, kindOf(value))
+		}
 	case types.IntKind:
 		switch n := value.(type) {
 		case types.Int, wideInt:
@@ -294,6 +351,7 @@ func (v variable) typed(value ref.Val) ref.Val {
 		default:
 			return problem("%s is %s, not a whole number", v.reference, kindOf(value))
 		}
+	default:
 	}
 	return value
 }

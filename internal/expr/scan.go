@@ -85,54 +85,66 @@ func skipNested(data []byte, i int) int {
 }
 
 // member is one element of an object or array: its text, and in an object
-// its decoded key.
+// its key as it is written, quotes included.
 type member struct {
-	key  string
-	text []byte
+	name, text []byte
+}
+
+// key returns the decoded key.
+func (m member) key() string { return decodeString(m.name) }
+
+// is reports whether the key is the given one.
+func (m member) is(key string) bool {
+	if bytes.IndexByte(m.name, '\\') >= 0 {
+		return m.key() == key
+	}
+	return len(m.name) == len(key)+2 && string(m.name[1:len(m.name)-1]) == key
 }
 
 // members calls yield for each element of the object or array in data until
-// yield returns false. It reports whether the text was well-formed as far as
-// it was read.
-func members(data []byte, yield func(member) bool) bool {
+// yield returns false or the text is not well-formed.
+func members(data []byte, yield func(member) bool) {
 	i := skipSpace(data, 0)
 	if i >= len(data) || data[i] != '{' && data[i] != '[' {
-		return false
+		return
 	}
 	keyed := data[i] == '{'
-	if i = skipSpace(data, i+1); i < len(data) && (data[i] == '}' || data[i] == ']') {
-		return true
-	}
-	for i < len(data) {
+	i = skipSpace(data, i+1)
+	for i >= 0 && i < len(data) && data[i] != '}' && data[i] != ']' {
 		var m member
 		if keyed {
-			end := -1
-			if data[i] == '"' {
-				end = skipString(data, i)
+			if m.name, i = nameAt(data, i); i < 0 {
+				return
 			}
-			if end < 0 {
-				return false
-			}
-			m.key = decodeString(data[i:end])
-			if i = skipSpace(data, end); i >= len(data) || data[i] != ':' {
-				return false
-			}
-			i = skipSpace(data, i+1)
 		}
 		end := skipValue(data, i)
 		if end < 0 {
-			return false
+			return
 		}
 		m.text = data[i:end:end]
 		if !yield(m) {
-			return true
+			return
 		}
-		if i = skipSpace(data, end); i >= len(data) || data[i] != ',' {
-			return i < len(data) && (data[i] == '}' || data[i] == ']')
+		if i = skipSpace(data, end); i < len(data) && data[i] == ',' {
+			i = skipSpace(data, i+1)
 		}
-		i = skipSpace(data, i+1)
 	}
-	return false
+}
+
+// nameAt returns the key at i and the index of its value, or -1.
+func nameAt(data []byte, i int) (name []byte, value int) {
+	if data[i] != '"' {
+		return nil, -1
+	}
+	end := skipString(data, i)
+	if end < 0 {
+		return nil, -1
+	}
+	colon := skipSpace(data, end)
+	if colon >= len(data) || data[colon] != ':' {
+		return nil, -1
+	}
+	return data[i:end], skipSpace(data, colon+1)
 }
 
 // decodeString returns what the JSON string text, quotes included, stands for.

@@ -3,6 +3,7 @@ package expr
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	"gathering"
@@ -81,18 +82,18 @@ func (r reference) String() string {
 }
 
 func pathText(path []segment) string {
-	text := ""
+	var text strings.Builder
 	for _, s := range path {
 		switch {
 		case !s.keyed:
-			text += "[" + strconv.Itoa(s.index) + "]"
+			text.WriteString("[" + strconv.Itoa(s.index) + "]")
 		case identifier(s.key):
-			text += "." + s.key
+			text.WriteString("." + s.key)
 		default:
-			text += "[" + strconv.Quote(s.key) + "]"
+			text.WriteString("[" + strconv.Quote(s.key) + "]")
 		}
 	}
-	return text
+	return text.String()
 }
 
 // identifier reports whether name may follow a dot.
@@ -274,7 +275,7 @@ func step(text []byte, s segment) (found []byte, ok bool) {
 	i := 0
 	members(text, func(m member) bool {
 		if s.keyed {
-			if m.key == s.key { // of equal keys the last one counts
+			if m.is(s.key) { // of equal keys the last one counts
 				found, ok = m.text, true
 			}
 			return true

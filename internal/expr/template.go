@@ -49,6 +49,9 @@ func (e *Env) Template(value json.RawMessage) (*Template, []Fault) {
 	if len(b.faults) > 0 {
 		return nil, b.faults
 	}
+	if !b.changed {
+		return &Template{constant: value}, nil
+	}
 	b.flush(nil, false)
 	return b.template(), nil
 }
@@ -100,6 +103,8 @@ type templateBuilder struct {
 	parts  []part
 	text   []byte // literal text since the last part
 	faults []Fault
+	// changed: there is something to evaluate or an escape to undo.
+	changed bool
 }
 
 func (b *templateBuilder) template() *Template {
@@ -147,8 +152,8 @@ func (b *templateBuilder) nested(text []byte, path string) {
 		}
 		inner := path + "[" + strconv.Itoa(i) + "]"
 		if keyed {
-			b.text = append(appendString(b.text, m.key), ':')
-			inner = strings.TrimPrefix(path+pathText(keys(m.key)), ".")
+			b.text = append(append(b.text, m.name...), ':')
+			inner = strings.TrimPrefix(path+"."+m.key(), ".")
 		}
 		b.walk(m.text, inner)
 		i++
@@ -168,7 +173,9 @@ func (b *templateBuilder) stringValue(text []byte, path string) {
 	case len(pieces) == 1 && !pieces[0].expression && pieces[0].text == source, len(pieces) == 0:
 		b.text = append(b.text, text...)
 		return
-	case len(pieces) == 1 && pieces[0].expression:
+	}
+	b.changed = true
+	if len(pieces) == 1 && pieces[0].expression {
 		if program := b.compile(pieces[0].text, path); program != nil {
 			b.flush(program, false)
 		}

@@ -81,14 +81,15 @@ func (o *object) parse() {
 	}
 	o.parsed = true
 	members(o.text, func(m member) bool {
-		if at := o.find(m.key); at >= 0 {
+		key := m.key()
+		if at := o.find(key); at >= 0 {
 			o.elements[at].text = m.text // of equal keys the last one counts
 			return true
 		}
-		o.elements = append(o.elements, element{key: m.key, text: m.text})
+		o.elements = append(o.elements, element{key: key, text: m.text})
 		switch {
 		case o.index != nil:
-			o.index[m.key] = len(o.elements) - 1
+			o.index[key] = len(o.elements) - 1
 		case len(o.elements) > indexAbove:
 			o.index = make(map[string]int, 4*indexAbove)
 			for i := range o.elements {
@@ -225,6 +226,7 @@ type list struct {
 	text     []byte
 	parsed   bool
 	elements []element
+	lister   traits.Lister // the elements converted, once they are needed all at once
 }
 
 func (l *list) parse() {
@@ -239,12 +241,16 @@ func (l *list) parse() {
 }
 
 func (l *list) values() traits.Lister {
+	if l.lister != nil {
+		return l.lister
+	}
 	l.parse()
 	values := make([]ref.Val, len(l.elements))
 	for i := range l.elements {
 		values[i] = l.elements[i].val()
 	}
-	return types.NewRefValList(defaultAdapter(), values)
+	l.lister = types.NewRefValList(defaultAdapter(), values)
+	return l.lister
 }
 
 // Add returns the elements of both lists.
