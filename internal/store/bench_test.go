@@ -30,7 +30,9 @@ func BenchmarkCommitter(b *testing.B) {
 
 func benchmarkCommitter(b *testing.B, db *store.DB, inFlight int) {
 	b.Helper()
+	batches := 0
 	c := store.NewCommitter(store.CommitterOptions[entry]{Write: func(ctx context.Context, members []entry) ([]error, error) {
+		batches++
 		return nil, db.Run(ctx, appendEntries(db, members))
 	}})
 	defer c.Close()
@@ -59,6 +61,7 @@ func benchmarkCommitter(b *testing.B, db *store.DB, inFlight int) {
 	close(turns)
 	senders.Wait()
 	b.ReportMetric(float64(b.N)/time.Since(began).Seconds(), "rows/s")
+	b.ReportMetric(float64(b.N)/float64(batches), "rows/commit")
 }
 
 // setFsync sets the PostgreSQL test server's fsync.
