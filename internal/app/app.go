@@ -29,6 +29,7 @@ type Options struct {
 	Data     string // data directory; ./data
 	Database string // postgres://… ; "" is SQLite in Data
 	ReadOnly bool   // only reads, beside a process that holds Data
+	Command  string // what this process does, told to whoever finds Data held
 	Logger   *slog.Logger
 	Now      func() time.Time // time.Now
 	// Lookup reads the environment; nil finds nothing set.
@@ -64,7 +65,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 		return nil, err
 	}
 	db, err := store.Open(ctx, store.Options{
-		Dir: data, URL: o.Database, Logger: o.Logger, ReadOnly: o.ReadOnly, Commit: o.Commit,
+		Dir: data, URL: o.Database, Logger: o.Logger, ReadOnly: o.ReadOnly, Command: o.Command, Commit: o.Commit,
 	})
 	if err != nil {
 		return nil, err

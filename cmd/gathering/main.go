@@ -1,0 +1,52 @@
+// Command gathering runs pipelines of agents, tools and plain steps.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"gathering/internal/cli"
+)
+
+// version is set when the program is built: -ldflags "-X main.version=…".
+var version string //nolint:gochecknoglobals // the linker sets it
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	dir, err := os.Getwd()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "gathering: there is no current directory:", err)
+		return 1
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	// A signal more than is looked at must not be lost while the first is handled.
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	system := cli.System{
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Lookup: os.LookupEnv, Dir: dir, Signals: signals, Version: version, Host: host, PID: os.Getpid(),
+	}
+	if fd := int(os.Stdout.Fd()); term.IsTerminal(fd) {
+		system.Terminal = func() (width, height int) { return size(fd) }
+	}
+	return cli.Run(context.Background(), system)
+}
+
+// size is that of the terminal, or the usual one where it does not tell.
+func size(fd int) (width, height int) {
+	width, height, err := term.GetSize(fd)
+	if err != nil || width <= 0 || height <= 0 {
+		return 80, 24
+	}
+	return width, height
+}

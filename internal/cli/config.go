@@ -1,0 +1,160 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/alecthomas/kong"
+	"go.yaml.in/yaml/v4"
+
+	"gathering"
+)
+
+// variable is the environment variable of a flag.
+func variable(flag string) string {
+	if flag == "database" {
+		return "GATHERING_DATABASE_URL"
+	}
+	return "GATHERING_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// helpOf is a flag's help with its environment variable.
+func helpOf(value *kong.Value) string {
+	if value.Flag == nil || value.Name == "help" {
+		return value.Help
+	}
+	return value.Help + " ($" + variable(value.Name) + ")"
+}
+
+// configuration gives flags that are not on the command line their values: from
+// the environment or else from the configuration file.
+type configuration struct {
+	lookup func(name string) (string, bool)
+	file   map[string]any
+}
+
+// configuration reads the configuration file that the arguments or the
+// environment name, before the arguments are parsed.
+func (s *shell) configuration(app *kong.Application, args []string) (*configuration, error) {
+	c := &configuration{lookup: s.Lookup}
+	path, _ := s.Lookup(variable("config"))
+	for i, arg := range args {
+		if arg == "--" {
+			break
+		}
+		if value, ok := strings.CutPrefix(arg, "--config="); ok {
+			path = value
+		} else if arg == "--config" && i+1 < len(args) {
+			path = args[i+1]
+		}
+	}
+	if path == "" {
+		return c, nil
+	}
+	var err error
+	c.file, err = readConfiguration(s.path(path), path)
+	if err != nil {
+		return nil, err
+	}
+	known := flagNames(app.Node)
+	for name := range c.file {
+		if !slices.Contains(known, name) {
+			return nil, gathering.NewError(gathering.KindInvalid, "%s: there is no flag %q; the flags are %s",
+				path, name, strings.Join(known, ", "))
+		}
+	}
+	return c, nil
+}
+
+// maxConfiguration bounds a configuration file in bytes.
+const maxConfiguration = 1 << 20
+
+func readConfiguration(path, shown string) (map[string]any, error) {
+	file, err := os.Open(path) //nolint:gosec // the file is the caller's choice
+	if err != nil {
+		return nil, unreadable(shown, err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxConfiguration))
+	if err != nil {
+		return nil, unreadable(shown, err)
+	}
+	var raw map[string]any
+	if err := yaml.Unmarshal(data, &raw); err != nil {
+		return nil, gathering.NewError(gathering.KindInvalid, "%s is not a YAML file of flag names and values", shown).WithCause(err)
+	}
+	values := make(map[string]any, len(raw))
+	for name, value := range raw {
+		switch value := value.(type) {
+		case nil, map[string]any:
+			return nil, gathering.NewError(gathering.KindInvalid, "%s: %s needs a text, a number or a list of them", shown, name)
+		case []any:
+			values[strings.ReplaceAll(name, "_", "-")] = value
+		default:
+			values[strings.ReplaceAll(name, "_", "-")] = fmt.Sprint(value)
+		}
+	}
+	return values, nil
+}
+
+// flagNames is the name of every flag below a command, sorted.
+func flagNames(node *kong.Node) []string {
+	var names []string
+	for _, flag := range node.Flags {
+		if flag.Name != "help" {
+			names = append(names, flag.Name)
+		}
+	}
+	for _, child := range node.Children {
+		names = append(names, flagNames(child)...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Validate implements [kong.Resolver].
+func (c *configuration) Validate(*kong.Application) error { return nil }
+
+// Resolve implements [kong.Resolver].
+func (c *configuration) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	if flag.Name == "help" {
+		return nil, nil //nolint:nilnil // no value
+	}
+	if value, ok := c.lookup(variable(flag.Name)); ok && value != "" {
+		return value, nil
+	}
+	if value, ok := c.file[flag.Name]; ok {
+		return value, nil
+	}
+	return nil, nil //nolint:nilnil // no value
+}
+
+// guarded is a writer that others may step aside for: a live tree on the same
+// terminal.
+type guarded struct {
+	mu     sync.Mutex
+	out    io.Writer
+	around func(write func()) // nil writes at once
+}
+
+// Write implements [io.Writer].
+func (g *guarded) Write(data []byte) (n int, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.around == nil {
+		return g.out.Write(data)
+	}
+	g.around(func() { n, err = g.out.Write(data) })
+	return n, err
+}
+
+// guard sets who steps aside for what is written; nil is nobody.
+func (g *guarded) guard(around func(write func())) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.around = around
+}

@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"gathering"
+	"gathering/internal/progress"
+)
+
+// follower shows how a run and the runs it waits for go on, until it ends, or
+// waits for a human alone, or is left for later.
+type follower struct {
+	session *session
+	shell   *shell
+	root    *progress.Tree
+	view    view
+
+	updates  chan update
+	watchers sync.WaitGroup
+	asked    bool // it was asked to stop
+}
+
+// update is an event of one of the runs that are followed.
+type update struct {
+	tree  *progress.Tree
+	above string // the nodes that led to the run
+	event gathering.Event
+	err   error
+}
+
+// view shows a tree as it changes.
+type view interface {
+	event(t *progress.Tree, above string, e gathering.Event)
+	tick(now time.Time)
+	finish(now time.Time)
+}
+
+// redraw is how often a live tree is drawn.
+const redraw = 100 * time.Millisecond
+
+// follow follows a run that the session works on.
+func (x *session) follow(ctx context.Context, r gathering.Run, show func(*progress.Tree) view) (*progress.Tree, error) {
+	tree, err := x.tree(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	f := &follower{session: x, shell: x.shell, root: tree, view: show(tree), updates: make(chan update)}
+	defer f.watchers.Wait()
+	defer cancel()
+	defer func() { f.view.finish(time.Now()) }()
+	f.watch(ctx, tree, "")
+	return tree, f.loop(ctx)
+}
+
+// tree is a run of which nothing is known yet.
+func (x *session) tree(ctx context.Context, r gathering.Run) (*progress.Tree, error) {
+	def, err := x.Catalog.Definition(ctx, r.Pipeline, r.Version)
+	if err != nil {
+		return nil, err
+	}
+	return progress.NewTree(r.ID, r.Version, def), nil
+}
+
+// watch sends the events of a run as updates until it has ended or ctx has.
+func (f *follower) watch(ctx context.Context, tree *progress.Tree, above string) {
+	f.watchers.Go(func() {
+		for e, err := range f.session.Runs.Watch(ctx, tree.Run, 0) {
+			select {
+			case f.updates <- update{tree, above, e, err}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+}
+
+func (f *follower) loop(ctx context.Context) error {
+	ticker := time.NewTicker(redraw)
+	defer ticker.Stop()
+	for {
+		select {
+		case u := <-f.updates:
+			if u.err != nil {
+				return u.err
+			}
+			if err := f.apply(ctx, u); err != nil {
+				return err
+			}
+			if f.root.State.Terminal() || f.root.Undecided() != nil {
+				return nil
+			}
+		case now := <-ticker.C:
+			f.view.tick(now)
+		case signal := <-f.shell.Signals:
+			if left, err := f.interrupt(ctx, signal); left || err != nil {
+				return err
+			}
+		case <-f.session.worker.Done():
+			return gathering.NewError(gathering.KindUnavailable,
+				"this process was cut off from the database; gathering runs resume goes on with %s", f.root.Run)
+		}
+	}
+}
+
+func (f *follower) apply(ctx context.Context, u update) error {
+	if err := u.tree.Apply(u.event); err != nil {
+		return err
+	}
+	f.view.event(u.tree, u.above, u.event)
+	n := u.tree.Node(u.event.Node)
+	if n == nil || n.ChildRun == "" || (n.Child != nil && n.Child.Run == n.ChildRun) {
+		return nil
+	}
+	r, err := f.session.Runs.Run(ctx, n.ChildRun)
+	if err != nil {
+		if gathering.KindOf(err) == gathering.KindNotFound {
+			return nil // the run was refused; its node is told so
+		}
+		return err
+	}
+	if n.Child, err = f.session.tree(ctx, r); err != nil {
+		return err
+	}
+	f.watch(ctx, n.Child, strings.TrimPrefix(u.above+"/"+n.ID, "/"))
+	return nil
+}
+
+// interrupt does what a signal asks for. The first Ctrl-C cancels the run; the
+// second, or being told to terminate, leaves the run for later.
+func (f *follower) interrupt(ctx context.Context, signal os.Signal) (left bool, err error) {
+	if signal == syscall.SIGINT && !f.asked {
+		f.asked = true
+		f.shell.tell("cancelling %s; Ctrl-C again leaves it for later", f.root.Run)
+		err := f.session.Runs.Cancel(ctx, f.root.Run, "the command line")
+		if gathering.KindOf(err) == gathering.KindConflict {
+			return false, nil // it has ended meanwhile
+		}
+		return false, err
+	}
+	f.session.worker.Stop()
+	f.shell.tell("left %s for later; gathering runs resume goes on with it", f.root.Run)
+	return true, exitError(exitInterrupted)
+}
+
+// outcome is the exit code that goes with a run's state.
+func outcome(state gathering.RunState) int {
+	switch state {
+	case gathering.RunCompleted:
+		return exitDone
+	case gathering.RunCancelled:
+		return exitInterrupted
+	case gathering.RunFailed, gathering.RunTimedOut, gathering.RunBudgetExhausted:
+		return exitFailed
+	default:
+		return exitWaiting
+	}
+}
+
+// settle waits, once a run has ended, for the runs that it started without
+// waiting for them.
+func (x *session) settle(ctx context.Context) error {
+	ctx, stop := x.shell.interruptible(ctx)
+	defer stop()
+	ticker := time.NewTicker(redraw)
+	defer ticker.Stop()
+	for {
+		idle, err := x.worker.Idle(ctx, 0)
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+		if idle {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-x.worker.Done():
+			return nil
+		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), errInterrupted) {
+				x.shell.tell("left the runs that it started for later; gathering runs resume goes on with them")
+				return nil
+			}
+			return context.Cause(ctx)
+		}
+	}
+}

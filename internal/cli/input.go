@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"gathering"
+)
+
+// unreadable is the error of a file that cannot be read.
+func unreadable(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return gathering.NewError(gathering.KindInvalid, "there is no file %s", path).WithCause(err)
+	}
+	return gathering.NewError(gathering.KindInvalid, "%s cannot be read", path).WithCause(err)
+}
+
+// input is a run's input: the JSON given, or in a file or on standard input,
+// with values set within it.
+func (s *shell) input(given string, set []string) (json.RawMessage, error) {
+	input, err := s.inputText(given)
+	if err != nil {
+		return nil, err
+	}
+	if len(input) > 0 {
+		if err := gathering.CheckJSON("input", input); err != nil {
+			return nil, err
+		}
+	}
+	if len(set) == 0 {
+		return input, nil
+	}
+	var value any = map[string]any{}
+	if len(input) > 0 {
+		if value, err = decodeExact(input); err != nil {
+			return nil, err
+		}
+	}
+	for _, assignment := range set {
+		path, text, ok := strings.Cut(assignment, "=")
+		if !ok || path == "" {
+			return nil, &usageError{fmt.Errorf("--set takes path=value, such as --set customer.name=Ada")}
+		}
+		to, err := jsonOrText("--set "+path, text)
+		if err != nil {
+			return nil, err
+		}
+		if value, err = assign(value, strings.Split(path, "."), to); err != nil {
+			return nil, &usageError{fmt.Errorf("--set %s: %w", path, err)}
+		}
+	}
+	return encodeExact(value)
+}
+
+func (s *shell) inputText(given string) ([]byte, error) {
+	path, isFile := strings.CutPrefix(given, "@")
+	if !isFile {
+		return []byte(given), nil
+	}
+	reader, shown := s.Stdin, "standard input"
+	if path != "-" {
+		file, err := os.Open(s.path(path)) //nolint:gosec // the file is the caller's choice
+		if err != nil {
+			return nil, unreadable(path, err)
+		}
+		defer file.Close()
+		reader, shown = file, path
+	}
+	data, err := io.ReadAll(io.LimitReader(reader, gathering.MaxValueBytes+1))
+	if err != nil {
+		return nil, unreadable(shown, err)
+	}
+	return bytes.TrimSpace(data), nil
+}
+
+// vars are the overrides of a pipeline's variables.
+func (s *shell) vars(given []string) (map[string]json.RawMessage, error) {
+	vars := make(map[string]json.RawMessage, len(given))
+	for _, assignment := range given {
+		name, text, ok := strings.Cut(assignment, "=")
+		if !ok || name == "" {
+			return nil, &usageError{fmt.Errorf("--var takes name=value, such as --var threshold=7")}
+		}
+		value, err := jsonOrText("--var "+name, text)
+		if err != nil {
+			return nil, err
+		}
+		if vars[name], err = encodeExact(value); err != nil {
+			return nil, err
+		}
+	}
+	return vars, nil
+}
+
+// jsonOrText is the value that text stands for: as JSON, or else itself.
+func jsonOrText(field, text string) (any, error) {
+	if !json.Valid([]byte(text)) {
+		return text, nil
+	}
+	if err := gathering.CheckJSON(field, []byte(text)); err != nil {
+		return nil, err
+	}
+	return decodeExact([]byte(text))
+}
+
+// assign sets what path leads to within value and returns the whole. Objects
+// are made on the way; an item of a list must be there, or be the next one.
+func assign(value any, path []string, to any) (any, error) {
+	if len(path) == 0 {
+		return to, nil
+	}
+	key := path[0]
+	switch within := value.(type) {
+	case nil:
+		return assign(map[string]any{}, path, to)
+	case map[string]any:
+		inner, err := assign(within[key], path[1:], to)
+		within[key] = inner
+		return within, err
+	case []any:
+		i, err := strconv.Atoi(key)
+		if err != nil || i < 0 || i > len(within) {
+			return nil, fmt.Errorf("%q is no place in a list of %d", key, len(within))
+		}
+		if i == len(within) {
+			within = append(within, nil)
+		}
+		within[i], err = assign(within[i], path[1:], to)
+		return within, err
+	default:
+		return nil, fmt.Errorf("there is no %q in a value that is neither an object nor a list", key)
+	}
+}
+
+// decodeExact keeps numbers as they are written.
+func decodeExact(data []byte) (any, error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return nil, fmt.Errorf("read JSON: %w", err)
+	}
+	return value, nil
+}
+
+func encodeExact(value any) (json.RawMessage, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return nil, fmt.Errorf("write JSON: %w", err)
+	}
+	return bytes.TrimSpace(b.Bytes()), nil
+}
+
+// writeDocument writes a value as one JSON document, indented for people.
+func writeDocument(out io.Writer, value any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(value); err != nil {
+		return fmt.Errorf("write the document: %w", err)
+	}
+	return nil
+}

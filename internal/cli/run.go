@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"gathering"
+	"gathering/internal/definition"
+	"gathering/internal/progress"
+	"gathering/internal/run"
+)
+
+type runCmd struct {
+	File      string   `arg:"" help:"Pipeline file, YAML or JSON."`
+	Input     string   `placeholder:"JSON|@FILE" help:"The run's input: JSON, or a file that holds it (@- is standard input)."`
+	Set       []string `sep:"none" placeholder:"PATH=VALUE" help:"Set a value within the input: JSON, or else text. Repeatable."`
+	Var       []string `sep:"none" placeholder:"NAME=VALUE" help:"Override one of the pipeline's vars. Repeatable."`
+	Project   string   `default:"default" help:"Project that the pipeline is stored in."`
+	Workspace string   `placeholder:"DIR" help:"Directory that the run's tools read. Default: the current one."`
+	JSON      bool     `name:"json" help:"Print one JSON document and no progress."`
+}
+
+// Run runs a file to the end.
+func (c *runCmd) Run(ctx context.Context, s *shell) error {
+	input, err := s.input(c.Input, c.Set)
+	if err != nil {
+		return err
+	}
+	vars, err := s.vars(c.Var)
+	if err != nil {
+		return err
+	}
+	e := execution{
+		shell: s,
+		save: func(ctx context.Context, x *session) (gathering.Pipeline, error) {
+			p, err := x.SaveFile(ctx, gathering.ProjectID(c.Project), s.path(c.File))
+			return p, noFile(c.File, err)
+		},
+		new:  run.New{Input: input, Vars: vars, Workspace: s.path(c.Workspace)},
+		show: s.view,
+	}
+	if c.JSON {
+		e.show = silent
+	}
+	report, err := e.run(ctx)
+	if faults, ok := errors.AsType[definition.Faults](err); ok {
+		for _, fault := range faults {
+			s.tell("%s", fault.Text(c.File))
+		}
+		return exitError(exitInvalid)
+	}
+	if report.Run == "" {
+		return err
+	}
+	if writeErr := c.write(s, report); writeErr != nil {
+		return writeErr
+	}
+	return errors.Join(err, code(outcome(report.State)))
+}
+
+func code(n int) error {
+	if n == exitDone {
+		return nil
+	}
+	return exitError(n)
+}
+
+func (c *runCmd) write(s *shell, report gathering.RunReport) error {
+	if c.JSON {
+		return writeDocument(s.Stdout, report)
+	}
+	return s.writeResult(report)
+}
+
+// writeResult writes what a run ended with.
+func (s *shell) writeResult(r gathering.RunReport) error {
+	if text := outputText(r.Output); text != "" {
+		s.say("\n%s", text)
+	}
+	return nil
+}
+
+// outputText is an output as people read it: a text as it is, the rest as
+// indented JSON, and nothing for null.
+func outputText(output json.RawMessage) string {
+	if len(output) == 0 || string(output) == "null" {
+		return ""
+	}
+	var text string
+	if json.Unmarshal(output, &text) == nil {
+		return progress.Printable(strings.TrimRight(text, "\n"))
+	}
+	value, err := decodeExact(output)
+	if err != nil {
+		return progress.OneLine(string(output))
+	}
+	var b strings.Builder
+	if writeDocument(&b, value) != nil {
+		return progress.OneLine(string(output))
+	}
+	return progress.Printable(strings.TrimRight(b.String(), "\n"))
+}
+
+// execution is one run worked on from its beginning to its end.
+type execution struct {
+	shell *shell
+	save  func(ctx context.Context, x *session) (gathering.Pipeline, error)
+	new   run.New
+	show  func(*progress.Tree) view
+	// after is called with the report while the database is open; nil is not.
+	after func(ctx context.Context, x *session, report gathering.RunReport) error
+}
+
+// run works until the run has ended, waits for a human or was left for later.
+// The report is that of the run as it is then; without one it did not begin.
+func (e *execution) run(ctx context.Context) (report gathering.RunReport, err error) {
+	opening, stop := e.shell.interruptible(ctx)
+	x, r, err := e.start(opening)
+	cause := context.Cause(opening)
+	stop()
+	if x != nil {
+		defer func() { err = errors.Join(err, x.close()) }()
+	}
+	if err != nil {
+		if errors.Is(cause, errInterrupted) {
+			return report, errInterrupted
+		}
+		return report, err
+	}
+	tree, err := x.follow(ctx, r, e.show)
+	if left, ok := errors.AsType[exitError](err); ok {
+		report, err = x.report(ctx, r.ID)
+		return report, errors.Join(left, err)
+	}
+	if err != nil {
+		return report, err
+	}
+	if undecided := tree.Undecided(); undecided != nil {
+		e.shell.tell("%s waits for a human: %s may have acted and nobody can tell", r.ID, strings.Join(undecided, ", "))
+		e.shell.tell("gathering runs show %s tells what is known", r.ID)
+	} else if err := x.settle(ctx); err != nil {
+		return report, err
+	}
+	report, err = x.report(ctx, r.ID)
+	if err == nil && e.after != nil {
+		err = e.after(ctx, x, report)
+	}
+	return report, err
+}
+
+// start opens the database, stores the pipeline, begins to work and starts the run.
+func (e *execution) start(ctx context.Context) (*session, gathering.Run, error) {
+	x, err := e.shell.open(ctx)
+	if err != nil {
+		return nil, gathering.Run{}, err
+	}
+	p, err := e.save(ctx, x)
+	if err != nil {
+		return x, gathering.Run{}, err
+	}
+	e.new.ID = gathering.NewRunID(time.Now())
+	if err := x.work(ctx, e.new.ID); err != nil {
+		return x, gathering.Run{}, err
+	}
+	r, err := x.Start(ctx, p, e.new)
+	return x, r, err
+}
+
+// report is a run's report with the name of its pipeline.
+func (x *session) report(ctx context.Context, id gathering.RunID) (gathering.RunReport, error) {
+	report, err := x.Runs.Report(ctx, id)
+	if err != nil {
+		return report, err
+	}
+	r, err := x.Runs.Run(ctx, id)
+	if err != nil {
+		return report, err
+	}
+	def, err := x.Catalog.Definition(ctx, r.Pipeline, r.Version)
+	if err != nil {
+		return report, fmt.Errorf("name the pipeline of %s: %w", id, err)
+	}
+	report.Pipeline = def.Name
+	return report, nil
+}

@@ -1,0 +1,268 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"gathering"
+	"gathering/internal/progress"
+)
+
+type runsCmd struct {
+	List   runsListCmd   `cmd:"" help:"List runs, newest first."`
+	Show   runsShowCmd   `cmd:"" help:"Tell where a run and its nodes stand."`
+	Events runsEventsCmd `cmd:"" help:"Tell what happened in a run, in order."`
+	Cancel runsCancelCmd `cmd:"" help:"Stop a run."`
+	Resume runsResumeCmd `cmd:"" help:"Work until nothing is runnable, then list what waits."`
+}
+
+type runsListCmd struct {
+	State   []gathering.RunState `placeholder:"STATE" help:"Only runs in these states, such as running,waiting."`
+	Project string               `help:"Only runs of this project."`
+	Limit   int                  `default:"50" help:"How many at most."`
+	JSON    bool                 `name:"json" help:"Print one JSON document."`
+}
+
+// Run lists runs.
+func (c *runsListCmd) Run(ctx context.Context, s *shell) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	return s.reading(ctx, func(ctx context.Context, x *session) error {
+		runs, err := x.list(ctx, gathering.RunFilter{Project: gathering.ProjectID(c.Project), States: c.State, Limit: c.Limit})
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return writeDocument(s.Stdout, struct {
+				Items []gathering.Run `json:"items"`
+			}{runs})
+		}
+		return s.runTable(runs)
+	})
+}
+
+func (c *runsListCmd) check() error {
+	states := []gathering.RunState{
+		gathering.RunQueued, gathering.RunRunning, gathering.RunRecovering, gathering.RunWaiting, gathering.RunPaused,
+		gathering.RunCancelling, gathering.RunCompleted, gathering.RunFailed, gathering.RunCancelled,
+		gathering.RunTimedOut, gathering.RunBudgetExhausted,
+	}
+	for _, state := range c.State {
+		if !slices.Contains(states, state) {
+			return &usageError{fmt.Errorf("--state: there is no state %q; the states are %s", state, joined(states))}
+		}
+	}
+	if c.Limit < 1 {
+		return &usageError{fmt.Errorf("--limit must be 1 or more")}
+	}
+	return nil
+}
+
+func joined[T ~string](words []T) string {
+	texts := make([]string, len(words))
+	for i, word := range words {
+		texts[i] = string(word)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// reading calls read with a database opened for reading.
+func (s *shell) reading(ctx context.Context, read func(ctx context.Context, x *session) error) error {
+	ctx, stop := s.interruptible(ctx)
+	defer stop()
+	x, err := s.openToRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = x.close() }() // nothing was written
+	if err := read(ctx, x); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	return nil
+}
+
+// page is how many runs are read at a time.
+const page = 500
+
+// list returns the runs that a filter selects, as they are and with the names
+// of their pipelines. Limit 0 is all.
+func (x *session) list(ctx context.Context, f gathering.RunFilter) ([]gathering.Run, error) {
+	limit, states := f.Limit, f.States
+	if len(states) > 0 {
+		// A run whose owner died is told to be recovering, whatever its row says.
+		f.States = append(slices.Clone(states), gathering.RunRunning, gathering.RunCancelling)
+	}
+	names := map[gathering.PipelineID]string{}
+	all := []gathering.Run{}
+	f.Limit = page
+	for {
+		runs, err := x.Runs.Runs(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range runs {
+			f.Before = r.ID
+			if r, err = x.settled(ctx, r); err != nil {
+				return nil, err
+			}
+			if len(states) > 0 && !slices.Contains(states, r.State) {
+				continue
+			}
+			if r.PipelineRef, err = x.pipelineName(ctx, names, r.Pipeline); err != nil {
+				return nil, err
+			}
+			if all = append(all, r); len(all) == limit {
+				return all, nil
+			}
+		}
+		if len(runs) < page {
+			return all, nil
+		}
+	}
+}
+
+func (x *session) pipelineName(ctx context.Context, names map[gathering.PipelineID]string, id gathering.PipelineID) (string, error) {
+	if name, ok := names[id]; ok {
+		return name, nil
+	}
+	p, err := x.Pipelines.Pipeline(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	names[id] = p.Name
+	return p.Name, nil
+}
+
+func (s *shell) runTable(runs []gathering.Run) error {
+	if len(runs) == 0 {
+		s.say("no runs")
+		return nil
+	}
+	now := time.Now()
+	w := tabwriter.NewWriter(s.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tPIPELINE\tSTATE\tAGE\tTOOK")
+	for _, r := range runs {
+		took := "-"
+		if r.FinishedAt != nil {
+			took = progress.Span(r.FinishedAt.Sub(r.CreatedAt))
+		}
+		name := progress.OneLine(r.PipelineRef)
+		if r.Parent != "" {
+			name = "└ " + name
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.ID, name, r.State, progress.Span(now.Sub(r.CreatedAt)), took)
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("write the table: %w", err)
+	}
+	return nil
+}
+
+// resolve finds the run that somebody means: by its ID, or by the beginning or
+// the end of it, where only one run's is so.
+func (x *session) resolve(ctx context.Context, given string) (gathering.Run, error) {
+	r, err := x.Runs.Run(ctx, gathering.RunID(given))
+	if gathering.KindOf(err) != gathering.KindNotFound || len(given) < minShort {
+		return r, err
+	}
+	var found []gathering.Run
+	filter := gathering.RunFilter{Limit: page}
+	for {
+		runs, err := x.Runs.Runs(ctx, filter)
+		if err != nil {
+			return gathering.Run{}, err
+		}
+		for _, r := range runs {
+			filter.Before = r.ID
+			id := strings.TrimPrefix(string(r.ID), "run_")
+			part := strings.TrimPrefix(given, "run_")
+			if strings.HasPrefix(id, part) || strings.HasSuffix(id, part) {
+				found = append(found, r)
+			}
+		}
+		if len(found) > 1 {
+			return gathering.Run{}, gathering.NewError(gathering.KindInvalid, "%q begins or ends the IDs of several runs, such as %s and %s",
+				given, found[0].ID, found[1].ID)
+		}
+		if len(runs) < page {
+			break
+		}
+	}
+	if len(found) == 0 {
+		return gathering.Run{}, err
+	}
+	return found[0], nil
+}
+
+// minShort is how many characters of an ID are needed to look for it.
+const minShort = 4
+
+type runsEventsCmd struct {
+	ID     string `arg:"" help:"The run, by its ID or a unique beginning or end of it."`
+	JSON   bool   `name:"json" help:"Print one JSON document a line."`
+	After  int64  `default:"0" help:"Only events after this number."`
+	Follow bool   `short:"f" help:"Go on until the run has ended."`
+}
+
+// Run tells what happened in a run.
+func (c *runsEventsCmd) Run(ctx context.Context, s *shell) error {
+	return s.reading(ctx, func(ctx context.Context, x *session) error {
+		r, err := x.resolve(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		if c.Follow {
+			for e, err := range x.Runs.Watch(ctx, r.ID, c.After) {
+				if err != nil {
+					return err
+				}
+				if err := c.write(s, e); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		for after := c.After; ; {
+			events, err := x.Runs.Events(ctx, r.ID, after, page)
+			if err != nil || len(events) == 0 {
+				return err
+			}
+			for _, e := range events {
+				after = e.Seq
+				if err := c.write(s, e); err != nil {
+					return err
+				}
+			}
+		}
+	})
+}
+
+func (c *runsEventsCmd) write(s *shell, e gathering.Event) error {
+	if c.JSON {
+		line, err := json.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("write event %d: %w", e.Seq, err)
+		}
+		s.say("%s", line)
+		return nil
+	}
+	where := e.Node
+	if e.Attempt > 1 {
+		where += fmt.Sprintf("#%d", e.Attempt)
+	}
+	line := fmt.Sprintf("%5d  %s  %-16s  %s", e.Seq, e.At.Local().Format("15:04:05.000"), e.Type, where)
+	if len(e.Data) > 0 {
+		line += "  " + progress.OneLine(string(e.Data))
+	}
+	s.say("%s", strings.TrimRight(line, " "))
+	return nil
+}

@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+
+	"gathering"
+	"gathering/internal/api"
+	"gathering/internal/app"
+	"gathering/internal/run"
+	"gathering/internal/store"
+)
+
+// session is an open database and, once work was called, a worker on it.
+type session struct {
+	*app.App
+
+	shell   *shell
+	worker  *run.Worker
+	control *api.Control
+}
+
+func (s *shell) appOptions() app.Options {
+	return app.Options{
+		Data: s.Data, Database: s.Database, Logger: s.logger, Lookup: s.Lookup,
+		Command: strings.Join(append([]string{"gathering"}, s.command()...), " "),
+	}
+}
+
+// command is the words of the command line up to the first flag, which may
+// hold what others should not read.
+func (s *shell) command() []string {
+	for i, arg := range s.Args {
+		if strings.HasPrefix(arg, "-") {
+			return s.Args[:i]
+		}
+	}
+	return s.Args
+}
+
+// open opens the database for writing. Close the session.
+func (s *shell) open(ctx context.Context) (*session, error) {
+	a, err := app.Open(ctx, s.appOptions())
+	if err != nil {
+		return nil, err
+	}
+	return &session{App: a, shell: s}, nil
+}
+
+// openToRead opens the database beside whoever holds it. Close the session.
+func (s *shell) openToRead(ctx context.Context) (*session, error) {
+	o := s.appOptions()
+	o.ReadOnly = true
+	a, err := app.Open(ctx, o)
+	if gathering.KindOf(err) == gathering.KindNotFound {
+		return nil, gathering.NewError(gathering.KindNotFound, "there is no database in %s; name another with --data", s.Data).WithCause(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &session{App: a, shell: s}, nil
+}
+
+// work begins to work on runs: on one and those it leads to, or with "" on all.
+func (x *session) work(ctx context.Context, only gathering.RunID) error {
+	if x.onSQLite() {
+		control, err := api.ServeControl(x.Data, x.Runs, x.shell.logger)
+		if err != nil {
+			x.shell.logger.WarnContext(ctx, "other commands cannot steer this process", slog.String("error", err.Error()))
+		}
+		x.control = control
+	}
+	worker, err := x.Runs.Work(ctx, run.WorkerOptions{
+		Only: only, Host: x.shell.Host, PID: x.shell.PID, Version: x.shell.Version,
+	})
+	x.worker = worker
+	return err
+}
+
+func (x *session) onSQLite() bool { return x.DB.Dialect().Database == store.SQLite }
+
+// close stops the work, lets go of the runs that are left and closes the database.
+func (x *session) close() error {
+	var err error
+	if x.control != nil {
+		err = x.control.Close()
+		x.control = nil
+	}
+	if x.worker != nil {
+		x.worker.Stop()
+		x.worker = nil
+	}
+	return errors.Join(err, x.App.Close())
+}
+
+// settled shows a run as it is: its row says that it is running until somebody
+// notices that its owner died.
+func (x *session) settled(ctx context.Context, r gathering.Run) (gathering.Run, error) {
+	if r.Owner == "" || r.State.Terminal() {
+		return r, nil
+	}
+	orphaned := false
+	if x.onSQLite() {
+		_, held, err := store.HolderOf(x.Data)
+		if err != nil {
+			return r, err
+		}
+		orphaned = !held
+	} else {
+		var err error
+		if orphaned, err = x.Runs.Orphaned(ctx, r); err != nil {
+			return r, err
+		}
+	}
+	if orphaned {
+		r.State, r.Owner = gathering.RunRecovering, ""
+	}
+	return r, nil
+}

@@ -1,0 +1,257 @@
+// Package cli is the command line: its commands, flags, output and exit codes.
+// It reaches the process around it only through a [System].
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"gathering"
+)
+
+// Exit codes.
+const (
+	exitDone        = 0
+	exitFailed      = 1   // it failed, timed out or went over its budget
+	exitInvalid     = 2   // what was given is wrong
+	exitWaiting     = 3   // it waits for a human
+	exitInterrupted = 130 // it was cancelled
+)
+
+// System is what the command line has of the process around it.
+type System struct {
+	Args           []string // without the program's name
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	// Lookup reads the environment.
+	Lookup func(name string) (string, bool)
+	// Dir is the current directory, absolute.
+	Dir string
+	// Signals delivers what the process is asked to do: SIGINT, SIGTERM. Nil
+	// delivers none.
+	Signals <-chan os.Signal
+	// Terminal tells the columns and rows of the terminal that Stdout is. Nil
+	// where it is none.
+	Terminal func() (width, height int)
+	Version  string // of this build; "" is unknown
+	Host     string
+	PID      int
+}
+
+// Run runs the command that the arguments name and returns the exit code.
+func Run(ctx context.Context, s System) int {
+	sh := &shell{System: s}
+	command, err := sh.parse()
+	if err == nil && command != nil {
+		command.BindTo(ctx, (*context.Context)(nil))
+		err = command.Run(sh)
+	}
+	return sh.exit(ctx, err)
+}
+
+// shell is one run of a command.
+type shell struct {
+	System
+	options
+	logger *slog.Logger
+	errors *guarded // Stderr
+}
+
+// options are the flags of all commands.
+type options struct {
+	Data      string `default:"data" placeholder:"DIR" help:"Directory of the database and files."`
+	Database  string `placeholder:"URL" help:"Use PostgreSQL instead: postgres://…"`
+	Config    string `placeholder:"FILE" help:"YAML file of flags by name, such as data: /srv/gathering."`
+	LogFormat string `enum:"text,json" default:"text" help:"Form of the log on standard error: text or json."`
+	LogLevel  string `enum:"debug,info,warn,error" default:"warn" help:"Least severe entries that are logged: debug, info, warn or error."`
+}
+
+// grammar is every command and flag.
+type grammar struct {
+	options
+
+	Demo     demoCmd     `cmd:"" help:"Run the demo pipeline over a directory's files and git history."`
+	Run      runCmd      `cmd:"" help:"Check and store a pipeline file and run it to the end."`
+	Validate validateCmd `cmd:"" help:"Tell every fault of pipeline files."`
+	Runs     runsCmd     `cmd:"" help:"Look at runs and steer them."`
+	Migrate  migrateCmd  `cmd:"" help:"Bring the database's schema up to date."`
+	Version  versionCmd  `cmd:"" help:"Tell which build this is."`
+}
+
+const description = "Runs pipelines of agents, tools and plain steps, and does not lose them."
+
+// parse reads the command line. A nil command was answered while it was read:
+// somebody asked for help.
+func (s *shell) parse() (*kong.Context, error) {
+	s.errors = &guarded{out: s.Stderr}
+	s.logger = slog.New(slog.DiscardHandler)
+	var g grammar
+	answered := false
+	parser, err := kong.New(
+		&g, kong.Name("gathering"), kong.Description(description),
+		kong.Writers(s.Stdout, s.errors), kong.Exit(func(int) { answered = true }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.ValueFormatter(helpOf),
+		kong.ExplicitGroups(nil), kong.UsageOnError(),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("build the command line: %w", err)
+	}
+	config, err := s.configuration(parser.Model, s.Args)
+	if err != nil {
+		return nil, err
+	}
+	if err := kong.Resolvers(config).Apply(parser); err != nil {
+		return nil, fmt.Errorf("build the command line: %w", err)
+	}
+	args := s.Args
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if answered {
+		return nil, nil //nolint:nilnil // help was asked for and given
+	}
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	s.options = g.options
+	s.Data = s.path(s.Data)
+	s.logger = s.newLogger()
+	return command, nil
+}
+
+// path is a path as it was given, made absolute.
+func (s *shell) path(given string) string {
+	if filepath.IsAbs(given) {
+		return filepath.Clean(given)
+	}
+	return filepath.Join(s.Dir, given)
+}
+
+func (s *shell) newLogger() *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		level = slog.LevelWarn // the flag admits no such value
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if s.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(s.errors, options))
+	}
+	return slog.New(slog.NewTextHandler(s.errors, options))
+}
+
+// usageError is a command line that cannot be read.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// exitError ends a command with an exit code, its messages being written.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit with %d", int(e)) }
+
+// errInterrupted is the cause of a context that ended by a signal.
+var errInterrupted = errors.New("interrupted")
+
+// exit tells what went wrong and returns the exit code.
+func (s *shell) exit(ctx context.Context, err error) int {
+	if err == nil {
+		return exitDone
+	}
+	if code, ok := errors.AsType[exitError](err); ok {
+		return int(code)
+	}
+	if usage, ok := errors.AsType[*usageError](err); ok {
+		s.tell("gathering: %s", usage.err)
+		s.tell("gathering --help lists the commands and flags.")
+		return exitInvalid
+	}
+	if errors.Is(err, errInterrupted) {
+		s.tell("interrupted")
+		return exitInterrupted
+	}
+	s.explain(err)
+	s.log(ctx, err)
+	switch gathering.KindOf(err) {
+	case gathering.KindInvalid, gathering.KindTooLarge:
+		return exitInvalid
+	default:
+		return exitFailed
+	}
+}
+
+// explain writes what may be seen of an error: a line for it and one for each field.
+func (s *shell) explain(err error) {
+	f := gathering.FailureOf(err)
+	s.tell("gathering: %s", f.Message)
+	for _, field := range f.Fields {
+		s.tell("  %s: %s", field.Field, field.Problem)
+	}
+}
+
+// log writes the cause of an error that was told to the log: as an error where
+// nothing but the log says what it was.
+func (s *shell) log(ctx context.Context, err error) {
+	level := slog.LevelDebug
+	if gathering.KindOf(err) == gathering.KindInternal {
+		level = slog.LevelError
+	}
+	s.logger.Log(ctx, level, "command failed", slog.String("error", err.Error()))
+}
+
+// tell writes a line for people on standard error.
+func (s *shell) tell(format string, args ...any) {
+	fmt.Fprintf(s.errors, format+"\n", args...)
+}
+
+// say writes a line on standard output.
+func (s *shell) say(format string, args ...any) {
+	fmt.Fprintf(s.Stdout, format+"\n", args...)
+}
+
+// color reports whether standard output may be coloured: it is a terminal and
+// nobody asked for none (no-color.org).
+func (s *shell) color() bool {
+	none, _ := s.Lookup("NO_COLOR")
+	return s.Terminal != nil && none == ""
+}
+
+// ascii reports whether the locale has no characters beyond ASCII.
+func (s *shell) ascii() bool {
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if locale, _ := s.Lookup(name); locale != "" {
+			upper := strings.ToUpper(locale)
+			return !strings.Contains(upper, "UTF-8") && !strings.Contains(upper, "UTF8")
+		}
+	}
+	return false
+}
+
+// interruptible returns a context that a signal ends. Call stop when signals
+// are to be read elsewhere or no more.
+func (s *shell) interruptible(ctx context.Context) (interruptible context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-s.Signals:
+			cancel(errInterrupted)
+		case <-quit:
+		}
+	}()
+	return ctx, func() {
+		close(quit)
+		<-done
+		cancel(nil)
+	}
+}
