@@ -94,7 +94,9 @@ func (l *runLog) row(m *member, c engine.Commit) {
 		insert.parentNode = l.parentNode
 		m.inserts = append(m.inserts, insert)
 		m.fresh = true
-		return
+		if !c.State.Terminal() {
+			return
+		}
 	}
 	ended := c.State.Terminal()
 	if c.State == l.run.State && !c.Park && (!c.Progress || l.run.Crashes == 0) {
