@@ -14,7 +14,7 @@ import (
 )
 
 // version is set when the program is built: -ldflags "-X main.version=…".
-var version string //nolint:gochecknoglobals // the linker sets it
+var version string
 
 func main() { os.Exit(run()) }
 

@@ -102,9 +102,6 @@ func (f *follower) loop(ctx context.Context) error {
 			if left, err := f.interrupt(ctx, signal); left || err != nil {
 				return err
 			}
-		case <-f.session.worker.Done():
-			return gathering.NewError(gathering.KindUnavailable,
-				"this process was cut off from the database; gathering runs resume goes on with %s", f.root.Run)
 		}
 	}
 }
@@ -180,8 +177,6 @@ func (x *session) settle(ctx context.Context) error {
 		}
 		select {
 		case <-ticker.C:
-		case <-x.worker.Done():
-			return nil
 		case <-ctx.Done():
 			if errors.Is(context.Cause(ctx), errInterrupted) {
 				x.shell.tell("left the runs that it started for later; gathering runs resume goes on with them")

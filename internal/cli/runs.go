@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -111,16 +112,13 @@ func (x *session) list(ctx context.Context, f gathering.RunFilter) ([]gathering.
 		}
 		for _, r := range runs {
 			f.Before = r.ID
-			if r, err = x.settled(ctx, r); err != nil {
+			if r, err = x.described(ctx, r, names); err != nil {
 				return nil, err
 			}
-			if len(states) > 0 && !slices.Contains(states, r.State) {
-				continue
+			if len(states) == 0 || slices.Contains(states, r.State) {
+				all = append(all, r)
 			}
-			if r.PipelineRef, err = x.pipelineName(ctx, names, r.Pipeline); err != nil {
-				return nil, err
-			}
-			if all = append(all, r); len(all) == limit {
+			if len(all) == limit {
 				return all, nil
 			}
 		}
@@ -130,16 +128,20 @@ func (x *session) list(ctx context.Context, f gathering.RunFilter) ([]gathering.
 	}
 }
 
-func (x *session) pipelineName(ctx context.Context, names map[gathering.PipelineID]string, id gathering.PipelineID) (string, error) {
-	if name, ok := names[id]; ok {
-		return name, nil
+// described is a run as it is and with the name of its pipeline. Names holds
+// those that are known.
+func (x *session) described(ctx context.Context, r gathering.Run, names map[gathering.PipelineID]string) (gathering.Run, error) {
+	name, ok := names[r.Pipeline]
+	if !ok {
+		p, err := x.Pipelines.Pipeline(ctx, r.Pipeline)
+		if err != nil {
+			return r, err
+		}
+		name = p.Name
+		names[r.Pipeline] = name
 	}
-	p, err := x.Pipelines.Pipeline(ctx, id)
-	if err != nil {
-		return "", err
-	}
-	names[id] = p.Name
-	return p.Name, nil
+	r.PipelineRef = name
+	return x.settled(ctx, r)
 }
 
 func (s *shell) runTable(runs []gathering.Run) error {
@@ -220,30 +222,42 @@ func (c *runsEventsCmd) Run(ctx context.Context, s *shell) error {
 		if err != nil {
 			return err
 		}
+		events := x.events(ctx, r.ID, c.After)
 		if c.Follow {
-			for e, err := range x.Runs.Watch(ctx, r.ID, c.After) {
-				if err != nil {
-					return err
-				}
-				if err := c.write(s, e); err != nil {
-					return err
-				}
-			}
-			return nil
+			events = x.Runs.Watch(ctx, r.ID, c.After)
 		}
-		for after := c.After; ; {
-			events, err := x.Runs.Events(ctx, r.ID, after, page)
-			if err != nil || len(events) == 0 {
+		for e, err := range events {
+			if err != nil {
 				return err
+			}
+			if err := c.write(s, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// events are those of a run after a number that are there.
+func (x *session) events(ctx context.Context, id gathering.RunID, after int64) iter.Seq2[gathering.Event, error] {
+	return func(yield func(gathering.Event, error) bool) {
+		for {
+			events, err := x.Runs.Events(ctx, id, after, page)
+			if err != nil {
+				yield(gathering.Event{}, err)
+				return
 			}
 			for _, e := range events {
 				after = e.Seq
-				if err := c.write(s, e); err != nil {
-					return err
+				if !yield(e, nil) {
+					return
 				}
 			}
+			if len(events) == 0 {
+				return
+			}
 		}
-	})
+	}
 }
 
 func (c *runsEventsCmd) write(s *shell, e gathering.Event) error {

@@ -92,7 +92,7 @@ func (x *session) close() error {
 		x.worker.Stop()
 		x.worker = nil
 	}
-	return errors.Join(err, x.App.Close())
+	return errors.Join(err, x.Close())
 }
 
 // settled shows a run as it is: its row says that it is running until somebody
@@ -101,21 +101,17 @@ func (x *session) settled(ctx context.Context, r gathering.Run) (gathering.Run, 
 	if r.Owner == "" || r.State.Terminal() {
 		return r, nil
 	}
-	orphaned := false
-	if x.onSQLite() {
-		_, held, err := store.HolderOf(x.Data)
-		if err != nil {
-			return r, err
-		}
-		orphaned = !held
-	} else {
-		var err error
-		if orphaned, err = x.Runs.Orphaned(ctx, r); err != nil {
-			return r, err
-		}
-	}
-	if orphaned {
+	orphaned, err := x.orphaned(ctx, r)
+	if err == nil && orphaned {
 		r.State, r.Owner = gathering.RunRecovering, ""
 	}
-	return r, nil
+	return r, err
+}
+
+func (x *session) orphaned(ctx context.Context, r gathering.Run) (bool, error) {
+	if !x.onSQLite() {
+		return x.Runs.Orphaned(ctx, r)
+	}
+	_, held, err := store.HolderOf(x.Data)
+	return !held, err
 }

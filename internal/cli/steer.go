@@ -168,8 +168,6 @@ func (c *runsResumeCmd) untilIdle(ctx context.Context, x *session) error {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-x.worker.Done():
-			return gathering.NewError(gathering.KindUnavailable, "this process was cut off from the database; run the command again")
 		}
 	}
 }

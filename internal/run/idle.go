@@ -9,9 +9,6 @@ import (
 	"gathering/internal/store"
 )
 
-// Done is closed when the worker was told to stop.
-func (w *Worker) Done() <-chan struct{} { return w.ctx.Done() }
-
 // Idle reports whether the worker has nothing to do: of the runs that it may
 // take, it owns none, none is due within the time ahead, and those that others
 // own have an owner who is alive. What is parked for longer, or for mail, does
