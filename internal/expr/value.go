@@ -331,8 +331,9 @@ func (l *list) Equal(other ref.Val) ref.Val {
 // Type is list.
 func (l *list) Type() ref.Type { return types.ListType }
 
-// Value returns the JSON text.
-func (l *list) Value() any { return json.RawMessage(l.text) }
+// Value returns the elements: functions that slice and reverse lists cut what
+// this returns.
+func (l *list) Value() any { return l.values().Value() }
 
 // iterator walks what at returns for 0 up to size. It is never a value that an
 // expression could hold; of ref.Val it has what the interpreter calls.
