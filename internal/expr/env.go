@@ -279,6 +279,7 @@ func newLanguage() (*cel.Env, error) {
 		ext.Math(),
 		ext.Encoders(ext.EncodersVersion(0)),
 		jsonFunctions,
+		sumFunction,
 		roundingOfInts,
 		guardFunctions,
 		listCosts(),

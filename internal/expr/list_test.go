@@ -19,6 +19,9 @@ func TestListsOfInput(t *testing.T) {
 		{"distinct", "(input + input).distinct()", `[1,"b",{"c":3},4]`},
 		{"flatten", "[input, [5]].flatten().size()", `5`},
 		{"first", "input.first().orValue(0)", `1`},
+		{"sum", "input.filter(x, type(x) == int).sum()", `5`},
+		{"sum of fractions", "[1, 0.5].sum()", `1.5`},
+		{"sum of nothing", "[].sum()", `0`},
 		{"last", "input.last().orValue(0)", `4`},
 	}
 	for _, test := range tests {
