@@ -43,7 +43,8 @@ type Pure func(scope *expr.Scope, input json.RawMessage) (Outcome, error)
 type Work struct {
 	Run func(ctx context.Context, job Job) (Outcome, error)
 	// Idempotent work is simply done again when an attempt was interrupted.
-	// Any other has an unknown outcome then, and the node's OnUnknown decides.
+	// Any other has an unknown outcome then, as it has when it was stopped, timed
+	// out or broke without saying why, and the node's OnUnknown decides.
 	Idempotent bool
 }
 

@@ -11,8 +11,13 @@ import (
 	"gathering"
 )
 
-// errDeadline is the cause of a context that ended because an attempt's time was up.
-var errDeadline = gathering.NewError(gathering.KindTimeout, "the attempt did not end in the time allowed")
+var (
+	// errDeadline is the cause of a context that ended because an attempt's time was up.
+	errDeadline = gathering.NewError(gathering.KindTimeout, "the attempt did not end in the time allowed")
+	errNotBegun = gathering.NewError(gathering.KindCancelled, "it was stopped before it began")
+	errUnknown  = gathering.NewError(gathering.KindConflict,
+		"the attempt was broken off and may have acted; nobody can tell").WithCode(gathering.CodeUnknownOutcome)
+)
 
 // release carries out the effects of a turn that is durable. Children were
 // started and cancelled by the commit itself.
@@ -52,7 +57,7 @@ func (o *Owner) start(ctx context.Context, work Work, e StartWork) {
 		if err != nil {
 			o.logFailure(job, err)
 		}
-		o.send(envelope{message: finished(ctx, job, outcome, err)})
+		o.send(envelope{message: finished(ctx, work, job, attempted{outcome, err})})
 	})
 }
 
@@ -73,7 +78,7 @@ func (o *Owner) job(e StartWork) Job {
 // comes out of it. A panic is a defect of the node and not of the run.
 func (o *Owner) attempt(ctx context.Context, work Work, job Job) (outcome Outcome, err error) {
 	if ctx.Err() != nil {
-		return Outcome{}, ctx.Err()
+		return Outcome{}, errNotBegun
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -94,10 +99,19 @@ func (o *Owner) attempt(ctx context.Context, work Work, job Job) (outcome Outcom
 	return outcome, nil
 }
 
+// attempted is what an attempt returned.
+type attempted struct {
+	outcome Outcome
+	err     error
+}
+
 // finished turns what an attempt returned into its message. Why its context
-// ended outweighs how the work put it.
-func finished(ctx context.Context, job Job, outcome Outcome, err error) Finished {
-	f := Finished{Node: job.Node, Attempt: job.Attempt, Outcome: outcome}
+// ended outweighs how the work put it. Work that must not be done twice has an
+// unknown outcome where its failure leaves open whether it acted; when the run
+// is let go, that is for its next owner to say.
+func finished(ctx context.Context, work Work, job Job, a attempted) Finished {
+	f := Finished{Node: job.Node, Attempt: job.Attempt, Outcome: a.outcome}
+	err := a.err
 	if err == nil {
 		return f
 	}
@@ -107,15 +121,31 @@ func finished(ctx context.Context, job Job, outcome Outcome, err error) Finished
 	}](err); ok {
 		f.RetryAfter = after.RetryAfter()
 	}
-	switch {
+	switch cause := context.Cause(ctx); {
 	case gathering.CodeOf(err) == gathering.CodeUnknownOutcome:
-	case errors.Is(context.Cause(ctx), errDeadline):
+	case !work.Idempotent && mayHaveActed(ctx, err) && !errors.Is(cause, errReleased):
+		err = errUnknown.WithCause(err)
+	case errors.Is(cause, errDeadline):
 		err = errDeadline.WithCause(err)
 	case ctx.Err() != nil:
 		err = gathering.NewError(gathering.KindCancelled, "it was stopped").WithCause(err)
 	}
 	f.Failure = gathering.FailureOf(err)
 	return f
+}
+
+// mayHaveActed reports whether an attempt that failed with err may have done
+// its work, or a part of it.
+func mayHaveActed(ctx context.Context, err error) bool {
+	if errors.Is(err, errNotBegun) {
+		return false
+	}
+	switch gathering.KindOf(err) {
+	case gathering.KindTimeout, gathering.KindCancelled, gathering.KindInternal:
+		return true
+	default:
+		return ctx.Err() != nil
+	}
 }
 
 // record sends a step to the owner and waits until it is durable.
