@@ -70,7 +70,7 @@ type Owner struct {
 	stopped  chan struct{} // closed when nobody reads messages any more
 	work     map[int]context.CancelCauseFunc
 	workers  sync.WaitGroup
-	read     map[gathering.InboxID]bool // mail read and not yet consumed durably
+	until    time.Time // when work that was told to stop is left behind; zero is not yet known
 }
 
 // envelope is a message and, for a step, where its sender waits.
@@ -92,10 +92,10 @@ func (o *Owner) Run(ctx context.Context, turn Turn) (Ending, error) {
 	o.messages = make(chan envelope)
 	o.stopped = make(chan struct{})
 	o.work = make(map[int]context.CancelCauseFunc)
-	o.read = make(map[gathering.InboxID]bool)
-	// Work outlives ctx: it is stopped by name, so that what it did by then
-	// can still be recorded.
-	working, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	// The log outlives ctx, and so does work: it is stopped by name, so that
+	// what it did by then can still be recorded.
+	logging := context.WithoutCancel(ctx)
+	working, stop := context.WithCancelCause(logging)
 	defer o.join()
 	defer stop(errReleased)
 	defer close(o.stopped)
@@ -109,7 +109,7 @@ func (o *Owner) Run(ctx context.Context, turn Turn) (Ending, error) {
 			return Ended, nil
 		}
 		if !mail && o.parks() {
-			parked, err := o.park(working)
+			parked, err := o.park(logging)
 			if err != nil || parked {
 				return Parked, err
 			}
@@ -120,10 +120,11 @@ func (o *Owner) Run(ctx context.Context, turn Turn) (Ending, error) {
 			batch = o.wait(ctx)
 		}
 		if ctx.Err() != nil {
-			return o.drain(working, stop, batch)
+			stop(errReleased)
+			return o.drain(logging, working, batch)
 		}
 		mail = false
-		if err := o.step(working, batch); err != nil {
+		if err := o.step(logging, working, batch); err != nil {
 			return Released, err
 		}
 	}
@@ -162,11 +163,12 @@ func (o *Owner) more(batch []envelope) []envelope {
 }
 
 // step moves the run by a batch of messages; an empty batch means to look into
-// the inbox.
-func (o *Owner) step(ctx context.Context, batch []envelope) error {
+// the inbox. Logging is the context of the log's calls, working that of the
+// work that is begun.
+func (o *Owner) step(logging, working context.Context, batch []envelope) error {
 	var consumed []gathering.InboxID
 	if len(batch) == 0 {
-		mail, err := o.Log.Mail(ctx)
+		mail, err := o.Log.Mail(logging)
 		if err != nil {
 			return fmt.Errorf("read the inbox of %s: %w", o.State.ID, err)
 		}
@@ -190,7 +192,7 @@ func (o *Owner) step(ctx context.Context, batch []envelope) error {
 		turn.Events = append(turn.Events, next.Events...)
 		turn.Effects = append(turn.Effects, next.Effects...)
 	}
-	err := o.append(ctx, turn, consumed)
+	err := o.append(logging, turn, consumed)
 	for i, e := range batch {
 		switch {
 		case e.durable == nil:
@@ -203,7 +205,7 @@ func (o *Owner) step(ctx context.Context, batch []envelope) error {
 	if err != nil {
 		return err
 	}
-	return o.release(ctx, turn.Effects)
+	return o.release(working, turn.Effects)
 }
 
 func (o *Owner) append(ctx context.Context, turn Turn, consumed []gathering.InboxID) error {
@@ -277,10 +279,11 @@ func (o *Owner) park(ctx context.Context) (bool, error) {
 	return false, o.append(ctx, t.Turn, nil)
 }
 
-// drain stops all work and records what was received already and what still
-// ends by itself within Drain.
-func (o *Owner) drain(ctx context.Context, stop context.CancelCauseFunc, received []envelope) (Ending, error) {
-	stop(errReleased)
+// drain records what was received already and what of the work, all of which
+// was told to stop, still ends by itself within Drain. What these results lead
+// to is not begun any more.
+func (o *Owner) drain(logging, stopped context.Context, received []envelope) (Ending, error) {
+	o.until = time.Now().Add(o.Drain)
 	limit := time.NewTimer(o.Drain)
 	defer limit.Stop()
 	for (len(received) > 0 || len(o.work) > 0) && !o.State.Run.Terminal() {
@@ -293,7 +296,7 @@ func (o *Owner) drain(ctx context.Context, stop context.CancelCauseFunc, receive
 			}
 		}
 		if kept := o.withoutInterrupted(received); len(kept) > 0 {
-			if err := o.step(ctx, kept); err != nil {
+			if err := o.step(logging, stopped, kept); err != nil {
 				return Released, err
 			}
 		}
@@ -319,14 +322,18 @@ func (o *Owner) withoutInterrupted(batch []envelope) []envelope {
 }
 
 // join waits for the goroutines of the run. Work that does not stop is left
-// behind after Drain; what it still says is dropped.
+// behind, Drain after it was told to; what it still says is dropped.
 func (o *Owner) join() {
+	wait := o.Drain
+	if !o.until.IsZero() {
+		wait = max(time.Until(o.until), 0)
+	}
 	done := make(chan struct{})
 	go func() {
 		o.workers.Wait()
 		close(done)
 	}()
-	limit := time.NewTimer(o.Drain)
+	limit := time.NewTimer(wait)
 	defer limit.Stop()
 	select {
 	case <-done:
