@@ -29,7 +29,7 @@ func (p *place) check(source string) (*cel.Env, *ast.AST, *Fault) {
 		return nil, nil, &Fault{Message: w.fault}
 	}
 	useOwnOperators(root)
-	env, err := p.with(w.nodes)
+	env, err := p.with(w.names)
 	if err != nil {
 		return nil, nil, &Fault{Message: "the expression cannot be used: " + err.Error()}
 	}
@@ -44,7 +44,7 @@ func (p *place) check(source string) (*cel.Env, *ast.AST, *Fault) {
 // it can say which names are.
 type walker struct {
 	place *place
-	nodes []string // the nodes referred to
+	names []string // of nodes and secrets that are referred to
 	fault string   // the first one found
 }
 
@@ -223,10 +223,20 @@ func (w *walker) node(links []link) {
 		w.fail("write nodes.%s.output, .state or .finished_at", links[0].key)
 	case links[1].test:
 		w.fail("nodes.%s.%s is always there; compare it with null instead", links[0].key, links[1].key)
-	case links[1].indexed || !slices.Contains(nodeFields(), links[1].key):
-		w.fail("a node has .output, .state and .finished_at, but no %q; its result is nodes.%s.output", links[1].key, links[0].key)
-	case !slices.Contains(w.nodes, links[0].key):
-		w.nodes = append(w.nodes, links[0].key)
+	default:
+		name := "nodes." + links[0].key + "." + links[1].key
+		if _, ok := w.place.variable(name); !ok || links[1].indexed {
+			w.fail("a node has .output, .state and .finished_at, but no %q; its result is nodes.%s.output", links[1].key, links[0].key)
+			return
+		}
+		w.refer(name)
+	}
+}
+
+// refer notes a name that is to be declared.
+func (w *walker) refer(name string) {
+	if !slices.Contains(w.names, name) {
+		w.names = append(w.names, name)
 	}
 }
 
@@ -249,8 +259,10 @@ func (w *walker) secret(links []link) {
 	switch {
 	case !w.place.env.Secrets:
 		w.fail("secrets may be used only in what a node sends out, such as a request's headers or body")
-	case len(links) == 0 || links[0].key == "":
+	case len(links) == 0 || links[0].indexed || links[0].test:
 		w.fail("write secrets.NAME with the name of one secret")
+	default:
+		w.refer("secrets." + links[0].key)
 	}
 }
 
@@ -261,6 +273,9 @@ func (p *place) roots() []string {
 		if !strings.Contains(name, ".") {
 			roots = append(roots, name)
 		}
+	}
+	if p.env.Secrets {
+		roots = append(roots, "secrets")
 	}
 	slices.Sort(roots)
 	return roots
@@ -316,17 +331,11 @@ func distance(a, b string) int {
 
 // wrongResult is the fault of an expression whose result cannot be what is wanted.
 func wrongResult(got *cel.Type, want Type) *Fault {
-	if want == Any || got.Kind() == types.DynKind || slices.Contains(want.kinds(), got.Kind()) {
+	wanted := want.wanted()
+	if want == Any || got.Kind() == types.DynKind || slices.Contains(wanted.kinds, got.Kind()) {
 		return nil
 	}
-	remedy := map[Type]string{
-		Bool:      "; compare it with something, as in … == …",
-		String:    "; write string(…) around it",
-		Int:       "; write int(…) around it",
-		Number:    "; write double(…) around it",
-		Timestamp: "; write timestamp(…) around it",
-		Duration:  "; write duration(…) around it",
-	}[want]
+	remedy := wanted.remedy
 	if describe(got) == "an optional value" {
 		remedy = "; end it with .orValue(…)"
 	}

@@ -82,7 +82,7 @@ func (e *encoder) value(value ref.Val) error {
 	case traits.Mapper:
 		return e.object(v)
 	case traits.Lister:
-		return e.list(v)
+		return e.elements("[]", v.Iterator(), e.value)
 	default:
 		return gathering.NewError(gathering.KindInvalid, "the result is a %s, which has no JSON form", value.Type().TypeName())
 	}
@@ -110,47 +110,31 @@ func (e *encoder) double(f float64) error {
 }
 
 func (e *encoder) object(value traits.Mapper) error {
-	if e.depth++; e.depth > gathering.MaxValueDepth {
-		return errTooDeep()
-	}
-	e.out = append(e.out, '{')
-	first := true
-	for it := value.Iterator(); it.HasNext() == types.True; {
-		key := it.Next()
+	return e.elements("{}", value.Iterator(), func(key ref.Val) error {
 		name, ok := key.(types.String)
 		if !ok {
 			return gathering.NewError(gathering.KindInvalid, "an object's keys must be strings; write string(…) around the key")
 		}
-		if !first {
-			e.out = append(e.out, ',')
-		}
-		first = false
 		e.out = append(appendString(e.out, string(name)), ':')
-		if err := e.value(value.Get(key)); err != nil {
-			return err
-		}
-	}
-	e.out = append(e.out, '}')
-	e.depth--
-	return nil
+		return e.value(value.Get(key))
+	})
 }
 
-func (e *encoder) list(value traits.Lister) error {
+// elements writes what each writes for every element between the two braces.
+func (e *encoder) elements(braces string, it traits.Iterator, each func(ref.Val) error) error {
 	if e.depth++; e.depth > gathering.MaxValueDepth {
 		return errTooDeep()
 	}
-	e.out = append(e.out, '[')
-	first := true
-	for it := value.Iterator(); it.HasNext() == types.True; {
+	e.out = append(e.out, braces[0])
+	for first := true; it.HasNext() == types.True; first = false {
 		if !first {
 			e.out = append(e.out, ',')
 		}
-		first = false
-		if err := e.value(it.Next()); err != nil {
+		if err := each(it.Next()); err != nil {
 			return err
 		}
 	}
-	e.out = append(e.out, ']')
+	e.out = append(e.out, braces[1])
 	e.depth--
 	return nil
 }
@@ -172,13 +156,13 @@ func appendString(out []byte, s string) []byte {
 }
 
 // appendEscaped writes s as the inside of a JSON string.
-func appendEscaped[text string | []byte](out []byte, s text) []byte {
+func appendEscaped(out []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c >= utf8.RuneSelf {
-			r, size := decodeRune(s[i:])
+			r, size := utf8.DecodeRuneInString(s[i:])
 			if r == utf8.RuneError && size == 1 {
 				out = append(out, s[start:i]...)
 				out = append(out, "\ufffd"...)
@@ -210,13 +194,6 @@ func appendEscaped[text string | []byte](out []byte, s text) []byte {
 	return append(out, s[start:]...)
 }
 
-func decodeRune[text string | []byte](s text) (rune, int) {
-	if len(s) > utf8.UTFMax {
-		s = s[:utf8.UTFMax]
-	}
-	return utf8.DecodeRuneInString(string(s))
-}
-
 // appendInText writes JSON text the way it reads inside other text: a string
 // as it is, null as nothing, objects and lists without space.
 func appendInText(out []byte, text json.RawMessage) []byte {
@@ -230,7 +207,7 @@ func appendInText(out []byte, text json.RawMessage) []byte {
 	case 'n':
 		return out
 	case '{', '[':
-		return appendEscaped(out, appendCompact(nil, text))
+		return appendEscaped(out, string(appendCompact(nil, text)))
 	}
 	return append(out, text...)
 }

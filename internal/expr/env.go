@@ -17,7 +17,7 @@ const (
 	// MaxSource is the length of an expression in bytes.
 	MaxSource = 4 << 10
 	// MaxNesting is how deep an expression's parts may stand in one another.
-	MaxNesting = 64
+	MaxNesting = 32
 	// MaxCost is how much work one evaluation may do, in the interpreter's
 	// units: about one per operation and one per ten bytes of text handled.
 	MaxCost = 5_000_000
@@ -58,10 +58,8 @@ const (
 	Any       Type = iota
 	Bool           // true or false
 	String         // a string
-	Int            // a whole number
 	Number         // any number
 	List           // a list
-	Object         // an object
 	Timestamp      // a point in time, or its RFC 3339 text
 	Duration       // a span of time, or its text, such as "90s"
 )
@@ -120,10 +118,10 @@ func newPlace(e *Env) (*place, error) {
 			p.declare("error."+field, reference{root: rootError, path: keys(field)}, cel.StringType)
 		}
 	}
-	if e.Secrets {
-		p.declare("secrets", reference{root: rootSecrets}, cel.MapType(cel.StringType, cel.StringType))
+	var schema inputSchema
+	if len(e.InputSchema) > 0 && json.Unmarshal(e.InputSchema, &schema) == nil {
+		p.declareFields("input", nil, schema, 0)
 	}
-	p.declareInput(e.InputSchema)
 
 	base, err := language()
 	if err != nil {
@@ -139,15 +137,14 @@ func newPlace(e *Env) (*place, error) {
 	return p, nil
 }
 
-// nodeFields are what expressions see of a node.
-func nodeFields() []string { return []string{"output", "state", "finished_at"} }
-
-// variable returns what a name stands for. The nodes' are made as they are
-// asked for: there may be many, and an expression refers to few.
+// variable returns what a name stands for. Those of nodes and secrets are made
+// as they are asked for: there may be many, and an expression refers to few.
 func (p *place) variable(name string) (variable, bool) {
-	v, ok := p.variables[name]
-	if ok {
+	if v, ok := p.variables[name]; ok {
 		return v, true
+	}
+	if secret, ok := strings.CutPrefix(name, "secrets."); ok {
+		return variable{reference{root: rootSecrets, path: keys(secret)}, cel.StringType}, true
 	}
 	inside, ok := strings.CutPrefix(name, "nodes.")
 	if !ok {
@@ -165,22 +162,19 @@ func (p *place) variable(name string) (variable, bool) {
 	return variable{}, false
 }
 
-// with returns the place's checker with the given nodes declared.
-func (p *place) with(nodes []string) (*cel.Env, error) {
-	if len(nodes) == 0 {
+// with returns the place's checker with names of nodes and secrets declared.
+func (p *place) with(names []string) (*cel.Env, error) {
+	if len(names) == 0 {
 		return p.cel, nil
 	}
-	var options []cel.EnvOption
-	for _, id := range nodes {
-		for _, field := range nodeFields() {
-			name := "nodes." + id + "." + field
-			v, _ := p.variable(name)
-			options = append(options, cel.Variable(name, v.kind))
-		}
+	options := make([]cel.EnvOption, len(names))
+	for i, name := range names {
+		v, _ := p.variable(name)
+		options[i] = cel.Variable(name, v.kind)
 	}
 	env, err := p.cel.Extend(options...)
 	if err != nil {
-		return nil, fmt.Errorf("declare nodes: %w", err)
+		return nil, fmt.Errorf("declare %s: %w", strings.Join(names, ", "), err)
 	}
 	return env, nil
 }
@@ -204,28 +198,17 @@ type inputSchema struct {
 	Properties map[string]json.RawMessage `json:"properties"`
 }
 
-// declareInput declares the fields of input whose type the schema says.
-func (p *place) declareInput(schema json.RawMessage) {
-	p.declareFields("input", nil, schema, 0)
-}
-
-func (p *place) declareFields(name string, path []segment, schema json.RawMessage, depth int) {
-	var s inputSchema
-	if len(schema) == 0 || depth > maxTypedDepth || json.Unmarshal(schema, &s) != nil {
-		return
-	}
-	for field, property := range s.Properties {
-		if !identifier(field) || Reserved(field) {
-			continue
-		}
-		inner := append(slices.Clone(path), segment{key: field, keyed: true})
-		var typed inputSchema
-		if json.Unmarshal(property, &typed) != nil {
+// declareFields declares the fields of input whose type the schema says, and
+// those of the objects within it.
+func (p *place) declareFields(name string, path []segment, schema inputSchema, depth int) {
+	for field, property := range schema.Properties {
+		var inner inputSchema
+		if !identifier(field) || Reserved(field) || depth > maxTypedDepth || json.Unmarshal(property, &inner) != nil {
 			continue
 		}
 		full := name + "." + field
-		r := reference{root: rootInput, path: inner}
-		switch string(typed.Type) {
+		r := reference{root: rootInput, path: append(slices.Clone(path), segment{key: field, keyed: true})}
+		switch string(inner.Type) {
 		case `"string"`:
 			p.declare(full, r, cel.StringType)
 		case `"boolean"`:
@@ -237,7 +220,7 @@ func (p *place) declareFields(name string, path []segment, schema json.RawMessag
 		case `"array"`:
 			p.declare(full, r, cel.ListType(cel.DynType))
 		case `"object"`:
-			p.declareFields(full, inner, property, depth+1)
+			p.declareFields(full, r.path, inner, depth+1)
 		}
 	}
 }

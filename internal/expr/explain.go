@@ -12,83 +12,59 @@ import (
 	"gathering"
 )
 
-// String names what is wanted, with its article.
-func (t Type) String() string {
-	switch t {
-	case Bool:
-		return "true or false"
-	case String:
-		return "a string"
-	case Int:
-		return "a whole number"
-	case Number:
-		return "a number"
-	case List:
-		return "a list"
-	case Object:
-		return "an object"
-	case Timestamp:
-		return `a point in time, such as timestamp("2026-01-31T09:00:00Z")`
-	case Duration:
-		return `a span of time, such as duration("90s")`
-	case Any:
-	}
-	return "any value"
+// wanted says what results a Type accepts.
+type wanted struct {
+	name   string       // with its article
+	kinds  []types.Kind // of the checker's types
+	remedy string       // for a result of another type
+	fits   func(text []byte) bool
 }
 
-// kinds are the checker's types that t accepts.
-func (t Type) kinds() []types.Kind {
+func (t Type) wanted() wanted {
+	is := func(kind string) func(text []byte) bool {
+		return func(text []byte) bool { return typeOf(text) == kind }
+	}
 	switch t {
 	case Bool:
-		return []types.Kind{types.BoolKind}
+		return wanted{"true or false", []types.Kind{types.BoolKind}, "; compare it with something, as in … == …", is("true or false")}
 	case String:
-		return []types.Kind{types.StringKind}
-	case Int:
-		return []types.Kind{types.IntKind, types.UintKind}
+		return wanted{"a string", []types.Kind{types.StringKind}, "; write string(…) around it", is("a string")}
 	case Number:
-		return []types.Kind{types.IntKind, types.UintKind, types.DoubleKind}
+		return wanted{"a number", []types.Kind{types.IntKind, types.UintKind, types.DoubleKind}, "; write double(…) around it", is("a number")}
 	case List:
-		return []types.Kind{types.ListKind}
-	case Object:
-		return []types.Kind{types.MapKind}
+		return wanted{"a list", []types.Kind{types.ListKind}, "", is("a list")}
 	case Timestamp:
-		return []types.Kind{types.TimestampKind, types.StringKind}
+		return wanted{
+			`a point in time, such as timestamp("2026-01-31T09:00:00Z")`,
+			[]types.Kind{types.TimestampKind, types.StringKind},
+			"; write timestamp(…) around it", func(text []byte) bool {
+				_, err := time.Parse(time.RFC3339, decodeString(trim(text)))
+				return typeOf(text) == "a string" && err == nil
+			},
+		}
 	case Duration:
-		return []types.Kind{types.DurationKind, types.StringKind}
+		return wanted{
+			`a span of time, such as duration("90s")`,
+			[]types.Kind{types.DurationKind, types.StringKind},
+			"; write duration(…) around it", func(text []byte) bool {
+				_, err := time.ParseDuration(decodeString(trim(text)))
+				return typeOf(text) == "a string" && err == nil
+			},
+		}
 	case Any:
 	}
-	return nil
+	return wanted{name: "any value", fits: func([]byte) bool { return true }}
 }
+
+// String names what is wanted, with its article.
+func (t Type) String() string { return t.wanted().name }
 
 // accepts returns an error unless the JSON text is of type t.
 func (t Type) accepts(text []byte) error {
-	got := typeOf(text)
-	ok := true
-	switch t {
-	case Any:
-	case Bool:
-		ok = got == "true or false"
-	case String:
-		ok = got == "a string"
-	case Int:
-		ok = got == "a number" && !strings.ContainsAny(string(text), ".eE")
-	case Number:
-		ok = got == "a number"
-	case List:
-		ok = got == "a list"
-	case Object:
-		ok = got == "an object"
-	case Timestamp:
-		_, err := time.Parse(time.RFC3339, decodeString(trim(text)))
-		ok = got == "a string" && err == nil
-	case Duration:
-		_, err := time.ParseDuration(decodeString(trim(text)))
-		ok = got == "a string" && err == nil
-	}
-	if ok {
+	if t == Any || t.wanted().fits(text) {
 		return nil
 	}
-	return errWrong(t, got)
+	return errWrong(t, typeOf(text))
 }
 
 func errWrong(want Type, got string) error {
@@ -106,41 +82,49 @@ func (p *Program) explain(err error, s *Scope) error {
 	message := "it could not be evaluated"
 	text := err.Error()
 	_, stopped := errors.AsType[interpreter.EvalCancelledError](err)
-	switch {
+	call, mismatched := strings.CutPrefix(text, "no such overload: ")
+	switch found := conversionPattern.FindStringSubmatch(text); {
 	case stopped:
 		message = fmt.Sprintf("it does more work than allowed (limit %d)", MaxCost)
-	case strings.HasPrefix(text, "no such overload: "):
-		message = noOverload(strings.TrimPrefix(text, "no such overload: "))
-	case strings.HasPrefix(text, "no such overload"):
-		message = "an operator or function was given a value of a kind it does not work on"
+	case mismatched:
+		message = noOverload(call)
 	case strings.HasPrefix(text, "no such key"):
 		message = p.missingField(err, s)
-	case strings.HasPrefix(text, "index out of bounds"), strings.Contains(text, "out of range"):
-		message = "an index is beyond the end of its list or text"
-	case strings.HasPrefix(text, "division by zero"), strings.HasPrefix(text, "modulus by zero"):
-		message = "it divides by zero"
-	case strings.Contains(text, "overflow"):
-		message = "a number or time gets too large"
-	case strings.Contains(text, "optional.none() dereference"):
-		message = "an optional value is not there; give a default with .orValue(…)"
-	case strings.HasPrefix(text, "list elements must"):
-		message = "the elements of a list to be sorted must be of one kind that has an order"
-	case strings.Contains(text, "exceeds maximum allowed"):
-		message = fmt.Sprintf("lists.range makes at most %d elements", MaxRange)
-	case strings.Contains(text, "regexp"), strings.Contains(text, "regex"):
-		message = "a pattern is no regular expression that can be used (RE2 syntax, without look-around)"
-	case conversionPattern.MatchString(text):
-		found := conversionPattern.FindStringSubmatch(text)
+	case found != nil:
 		message = fmt.Sprintf("%s could not be converted to %s", describeName(found[1]), describeName(found[2]))
-	case strings.Contains(text, "strconv."), strings.Contains(text, "timestamp"),
-		strings.Contains(text, "invalid duration"), strings.Contains(text, "invalid syntax"):
-		message = "a value cannot be converted to the type that is asked for"
+	default:
+		for _, known := range knownErrors() {
+			if strings.Contains(text, known[0]) {
+				message = known[1]
+				break
+			}
+		}
 	}
 	told := gathering.NewError(gathering.KindInvalid, "%s%s", message, p.where())
 	if p.secret {
 		return told
 	}
 	return told.WithCause(err)
+}
+
+// knownErrors are what the interpreter says, in part, and plainer words for it.
+func knownErrors() [][2]string {
+	const conversion = "a value cannot be converted to the type that is asked for"
+	const pattern = "a pattern is no regular expression that can be used (RE2 syntax, without look-around)"
+	return [][2]string{
+		{"no such overload", "an operator or function was given a value of a kind it does not work on"},
+		{"index out of bounds", "an index is beyond the end of its list or text"},
+		{"exceeds maximum allowed", fmt.Sprintf("lists.range makes at most %d elements", MaxRange)},
+		{"out of range", "an index is beyond the end of its list or text"},
+		{"by zero", "it divides by zero"},
+		{"overflow", "a number or time gets too large"},
+		{"optional.none() dereference", "an optional value is not there; give a default with .orValue(…)"},
+		{"list elements must", "the elements of a list to be sorted must be of one kind that has an order"},
+		{"regex", pattern},
+		{"timestamp", conversion},
+		{"invalid duration", conversion},
+		{"invalid syntax", conversion},
+	}
 }
 
 // noOverload says that a function does not work on what it was given:
@@ -166,8 +150,9 @@ func (p *Program) missingField(err error, s *Scope) string {
 			continue
 		}
 		if part.known {
-			if _, err := part.reference.text(s); err != nil {
-				return publicText(err)
+			_, err := part.reference.text(s)
+			if e, ok := errors.AsType[*gathering.Error](err); ok {
+				return e.Message
 			}
 		}
 		if part.owner != "" {
@@ -175,13 +160,6 @@ func (p *Program) missingField(err error, s *Scope) string {
 		}
 	}
 	return "a field is missing; " + advice
-}
-
-func publicText(err error) string {
-	if e, ok := errors.AsType[*gathering.Error](err); ok {
-		return e.Public()
-	}
-	return "a field is missing"
 }
 
 // where names the expression in a message.

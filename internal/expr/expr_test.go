@@ -88,7 +88,6 @@ func TestValue(t *testing.T) {
 		{`run`, `{"id":"run_1","started_at":"2026-01-02T03:04:05Z","project":"default"}`},
 		{`trigger.kind`, `"manual"`},
 		{`secrets.TOKEN`, `"s3cr3t"`},
-		{`secrets["TOKEN"]`, `"s3cr3t"`},
 
 		// What is passed on through an expression keeps its text too.
 		{`true ? input.wide : 0`, `123456789012345678901234567890`},
@@ -299,7 +298,7 @@ func TestRunErrors(t *testing.T) {
 		{`input.list.sort()`, `the elements of a list to be sorted must be of one kind that has an order`},
 		{`lists.range(1000000)`, `lists.range makes at most 100000 elements`},
 		{`lists.range(100000).map(x, lists.range(100000))`, `it does more work than allowed (limit 5000000)`},
-		{`[[[[[[[[[[1]]]]]]]]]]` + strings.Repeat(`.map(x, [x])`, 55), `the result is nested too deeply; the limit is 64`},
+		{`[[[[[[[[[[1]]]]]]]]]]` + strings.Repeat(`.map(x, [[[[[x]]]]])`, 15), `the result is nested too deeply; the limit is 64`},
 		{`secrets.OTHER`, `there is no secret OTHER`},
 		{`secrets.OTHER + "x"`, `there is no secret OTHER`},
 	}
@@ -433,10 +432,6 @@ func TestWanted(t *testing.T) {
 	}{
 		{`input.list`, expr.List, true},
 		{`input.by`, expr.List, false},
-		{`input.by`, expr.Object, true},
-		{`input.list`, expr.Object, false},
-		{`input.wide`, expr.Int, true},
-		{`nodes.grade.output.priority`, expr.Int, false},
 		{`nodes.grade.output.priority`, expr.Number, true},
 		{`input.maybe`, expr.String, false},
 		{`nodes.fetch.output`, expr.String, true},
@@ -465,7 +460,7 @@ func TestDeclaredTypes(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ source, input, want string }{
 		{`input.text + "x"`, `{"text": 1}`, `input.text is a whole number, not a string`},
-		{`input.count + 1`, `{"count": 1.5}`, `input.count is not a whole number`},
+		{`input.count + 1`, `{"count": 1.5}`, `input.count is a fractional number, not a whole number`},
 		{`input.count + 1`, `{"count": "1"}`, `input.count is a string, not a whole number`},
 		{`input.price + 1`, `{"price": true}`, `input.price is true or false, not a number`},
 		{`!input.urgent`, `{"urgent": null}`, `input.urgent is null, not true or false`},
@@ -537,7 +532,7 @@ func TestSecretsStayOut(t *testing.T) {
 func TestSecretsAsAWhole(t *testing.T) {
 	t.Parallel()
 	env := testEnv()
-	for _, source := range []string{`secrets`, `size(secrets)`, `secrets == {}`, `secrets.map(s, s)`, `[secrets]`, `secrets[input.text]`} {
+	for _, source := range []string{`secrets`, `size(secrets)`, `secrets == {}`, `secrets.map(s, s)`, `[secrets]`, `secrets[input.text]`, `secrets["TOKEN"]`, `has(secrets.TOKEN)`, `secrets.?TOKEN`} {
 		if _, err := env.Compile(source, expr.Any); err == nil || err.Error() != "write secrets.NAME with the name of one secret" {
 			t.Errorf("%s: got %v", source, err)
 		}

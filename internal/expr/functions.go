@@ -100,9 +100,7 @@ func scalarKey(value ref.Val) any {
 		if whole := types.Int(v); types.Double(whole) == v && v > -1<<53 && v < 1<<53 {
 			return whole
 		}
-		if v == v { //nolint:gocritic // NaN differs from itself
-			return v
-		}
+		return v // NaN too, which is never found again
 	}
 	return nil
 }

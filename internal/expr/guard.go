@@ -206,7 +206,7 @@ func invoke(overload *functions.Overload, args []ref.Val) ref.Val {
 	case overload.Function != nil:
 		return overload.Function(args...)
 	}
-	return types.NoSuchOverloadErr()
+	return types.NewErr("no such overload")
 }
 
 // costs charges for the calls whose work depends on the length of what they

@@ -15,8 +15,8 @@ import (
 func TestHostile(t *testing.T) {
 	t.Parallel()
 	big := json.RawMessage(`[` + strings.Repeat(`"abcdefghij",`, 200_000) + `"x"]`)
-	text := json.RawMessage(`"` + strings.Repeat("a", 4<<20) + `"`)
-	wide := json.RawMessage(`{"a":[` + strings.Repeat(`[1,2,{"k":"v"}],`, 100_000) + `0]}`)
+	text := json.RawMessage(`"` + strings.Repeat("a", 2<<20) + `"`)
+	wide := json.RawMessage(`{"a":[` + strings.Repeat(`[1,2,{"k":"v"}],`, 50_000) + `0]}`)
 	scope := &expr.Scope{
 		Input: big, Trigger: text, Item: wide,
 		Node: func(string) (expr.Node, bool) {
@@ -24,7 +24,7 @@ func TestHostile(t *testing.T) {
 		},
 	}
 	env := &expr.Env{Nodes: []string{"a"}, Item: true}
-	double := func(start, body string) string { return `[` + start + `]` + strings.Repeat(`.map(x, `+body+`)`, 60) }
+	double := func(start, body string) string { return `[` + start + `]` + strings.Repeat(`.map(x, `+body+`)`, 28) }
 	tests := map[string]string{
 		"nested loops":        `lists.range(100000).map(x, lists.range(100000).map(y, x * y))`,
 		"deep loops":          `lists.range(1000).all(a, lists.range(1000).all(b, lists.range(1000).all(c, lists.range(1000).all(d, true))))`,
@@ -32,7 +32,7 @@ func TestHostile(t *testing.T) {
 		"doubling typed":      double(`nodes.a.output.s`, `x + x`),
 		"doubling lists":      double(`1`, `[x, x]`) + ` == ` + double(`1`, `[x, x]`),
 		"doubling result":     double(`1`, `[x, x]`),
-		"doubling flatten":    double(`1`, `[x, x]`) + `.flatten(60)`,
+		"doubling flatten":    double(`1`, `[x, x]`) + `.flatten(28)`,
 		"doubling format":     `"%s".format([` + double(`1`, `[x, x]`) + `])`,
 		"doubling json":       `json.format(` + double(`1`, `[x, x]`) + `)`,
 		"doubling in":         double(`1`, `[x, x]`) + ` in [` + double(`1`, `[x, x]`) + `]`,
@@ -68,7 +68,7 @@ func TestHostile(t *testing.T) {
 		"range":               `lists.range(1000000000)`,
 		"copies":              `lists.range(1000).map(x, item)`,
 		"text copies":         `lists.range(100).map(x, trigger)`,
-		"optional loop":       `optional.of(1)` + strings.Repeat(`.optMap(x, [x, x])`, 60) + `.value() == 1`,
+		"optional loop":       `optional.of(1)` + strings.Repeat(`.optMap(x, [x, x])`, 28) + `.value() == 1`,
 		"reverse":             `trigger.reverse().reverse().reverse()`,
 		"upper":               `lists.range(1000).map(x, trigger.upperAscii())`,
 		"quote":               `strings.quote(strings.quote(strings.quote(trigger)))`,
@@ -80,15 +80,44 @@ func TestHostile(t *testing.T) {
 		"sets through lists":  `lists.range(1000).all(x, sets.intersects(lists.range(1000), [x]))`,
 		"string of wide loop": `item.a.map(x, json.format(x)).join(",").size()`,
 	}
+	// These are hard to read rather than to run.
+	for name, source := range map[string]string{
+		"sum":         "1" + strings.Repeat("+1", 2000),
+		"text sum":    `string(index)` + strings.Repeat(`+"a"`, 1000),
+		"negations":   strings.Repeat("!", 4000) + "true",
+		"minus signs": strings.Repeat("-", 4000) + "1",
+		"conditions":  strings.Repeat("true?1:", 580) + "1",
+		"selections":  "input" + strings.Repeat(".a", 2000),
+		"indices":     "input" + strings.Repeat("[0]", 1300),
+		"and or":      "true" + strings.Repeat("&&true||false", 300),
+		"loops":       strings.Repeat("[1].map(x,", 28) + "1" + strings.Repeat(")", 28),
+		"all loops":   strings.Repeat("[1].exists_one(x,", 28) + "true" + strings.Repeat(")", 28),
+		"sortings":    "[1]" + strings.Repeat(".sortBy(x,-x)", 28),
+		"inner sorts": strings.Repeat("[1].sortBy(x,", 28) + "1" + strings.Repeat(")[0]", 28),
+		"greatest":    strings.Repeat("math.greatest(1,", 28) + "1" + strings.Repeat(")", 28),
+		"optionals":   "optional.of(1)" + strings.Repeat(".optMap(x,x)", 300),
+		"brackets":    strings.Repeat("[", 4000),
+		"braces":      strings.Repeat("{1:", 1000),
+		"parentheses": strings.Repeat("(", 2000) + strings.Repeat(")", 2000),
+		"quotes":      strings.Repeat(`"`, 4001),
+		"nothing":     strings.Repeat(" \n", 1300),
+		"list":        "[" + strings.Repeat("[],", 1300) + "[]]",
+		"equal lists": strings.Repeat("[", 28) + strings.Repeat("]", 28) + "==" + strings.Repeat("[", 28) + strings.Repeat("]", 28),
+	} {
+		tests["source of "+name] = source
+	}
 	for name, source := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			start := time.Now()
 			program, err := env.Compile(source, expr.Any)
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("compiling took %v", took)
+			}
 			if err != nil {
-				t.Logf("fault: %v", err)
+				t.Logf("%v: fault: %.100v", time.Since(start), err)
 				return
 			}
-			start := time.Now()
 			value, err := program.Value(scope)
 			took := time.Since(start)
 			t.Logf("%v: %d bytes, %.100v", took, len(value), err)

@@ -39,19 +39,19 @@ func ownOperators() []operator {
 	}
 	kinds := comparables()
 	return []operator{
-		{operators.Add, "@add", "add", mixed(add), append(slices.Clone(arithmetic),
+		{operators.Add, "@add", "add", mixed(traits.Adder.Add), append(slices.Clone(arithmetic),
 			[3]*cel.Type{cel.StringType, cel.StringType, cel.StringType},
 			[3]*cel.Type{cel.BytesType, cel.BytesType, cel.BytesType},
 			[3]*cel.Type{elements, elements, elements},
 			[3]*cel.Type{cel.TimestampType, cel.DurationType, cel.TimestampType},
 			[3]*cel.Type{cel.DurationType, cel.TimestampType, cel.TimestampType},
 			[3]*cel.Type{cel.DurationType, cel.DurationType, cel.DurationType})},
-		{operators.Subtract, "@subtract", "subtract", mixed(subtract), append(slices.Clone(arithmetic),
+		{operators.Subtract, "@subtract", "subtract", mixed(traits.Subtractor.Subtract), append(slices.Clone(arithmetic),
 			[3]*cel.Type{cel.TimestampType, cel.TimestampType, cel.DurationType},
 			[3]*cel.Type{cel.TimestampType, cel.DurationType, cel.TimestampType},
 			[3]*cel.Type{cel.DurationType, cel.DurationType, cel.DurationType})},
-		{operators.Multiply, "@multiply", "multiply", mixed(multiply), arithmetic},
-		{operators.Divide, "@divide", "divide", mixed(divide), arithmetic},
+		{operators.Multiply, "@multiply", "multiply", mixed(traits.Multiplier.Multiply), arithmetic},
+		{operators.Divide, "@divide", "divide", mixed(traits.Divider.Divide), arithmetic},
 		{operators.Less, "@less", "order", order(func(c types.Int) bool { return c < 0 }), kinds.ordered},
 		{operators.LessEquals, "@most", "order", order(func(c types.Int) bool { return c <= 0 }), kinds.ordered},
 		{operators.Greater, "@more", "order", order(func(c types.Int) bool { return c > 0 }), kinds.ordered},
@@ -92,37 +92,16 @@ func comparables() comparison {
 	return c
 }
 
-// mixed makes an operator on two numbers of one kind work on any two.
-func mixed(apply func(left, right ref.Val) ref.Val) func(left, right ref.Val) ref.Val {
-	return func(left, right ref.Val) ref.Val { return apply(widen(left, right)) }
-}
-
-func add(left, right ref.Val) ref.Val {
-	if l, ok := left.(traits.Adder); ok {
-		return l.Add(right)
+// mixed makes an operator on two numbers of one kind work on any two. T is
+// what the left side must be able to do.
+func mixed[T any](apply func(left T, right ref.Val) ref.Val) func(left, right ref.Val) ref.Val {
+	return func(left, right ref.Val) ref.Val {
+		left, right = widen(left, right)
+		if l, ok := left.(T); ok {
+			return apply(l, right)
+		}
+		return types.MaybeNoSuchOverloadErr(left)
 	}
-	return types.MaybeNoSuchOverloadErr(left)
-}
-
-func subtract(left, right ref.Val) ref.Val {
-	if l, ok := left.(traits.Subtractor); ok {
-		return l.Subtract(right)
-	}
-	return types.MaybeNoSuchOverloadErr(left)
-}
-
-func multiply(left, right ref.Val) ref.Val {
-	if l, ok := left.(traits.Multiplier); ok {
-		return l.Multiply(right)
-	}
-	return types.MaybeNoSuchOverloadErr(left)
-}
-
-func divide(left, right ref.Val) ref.Val {
-	if l, ok := left.(traits.Divider); ok {
-		return l.Divide(right)
-	}
-	return types.MaybeNoSuchOverloadErr(left)
 }
 
 // order returns the operator that holds where the order of its sides is right.

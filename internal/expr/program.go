@@ -68,7 +68,7 @@ func (p *place) compile(source string, want Type) (*Program, *Fault) {
 	}
 	program := &Program{source: source, want: want, checked: checked}
 	p.refer(program)
-	if path, ok := p.pathOf(checked.Expr()); ok && (path.root != rootSecrets || len(path.path) > 0) {
+	if path, ok := p.pathOf(checked.Expr()); ok {
 		program.path = &path
 		return program, nil
 	}
@@ -112,7 +112,7 @@ func (p *place) selections(e ast.Expr) []selection {
 		}
 		r, ok := p.pathOf(e)
 		switch {
-		case ok && r.root != rootSecrets:
+		case ok:
 			found = append(found, selection{id: e.ID(), reference: r, known: true})
 		case !ok && e.Kind() == ast.SelectKind:
 			found = append(found, selection{id: e.ID(), owner: written(e.AsSelect().Operand()), field: e.AsSelect().FieldName()})
@@ -172,9 +172,6 @@ func (p *place) pathOf(e ast.Expr) (reference, bool) {
 
 // References returns the IDs of the nodes that the expression refers to, sorted.
 func (p *Program) References() []string { return slices.Clone(p.nodes) }
-
-// Source returns the expression as it was written.
-func (p *Program) Source() string { return p.source }
 
 // Value returns the result as JSON. An expression that is a path alone gives
 // the very bytes that are there.
@@ -291,8 +288,6 @@ func (a *activation) ResolveName(name string) (any, bool) {
 // value returns what the variable stands for in s, of the declared type.
 func (v variable) value(s *Scope) ref.Val {
 	switch r := v.reference; {
-	case r.root == rootSecrets:
-		return secrets{s}
 	case r.root == rootFinished:
 		return timeValue(s.node(r.node).FinishedAt)
 	case r.root == rootRun && v.kind == cel.TimestampType:
@@ -317,20 +312,16 @@ func (v variable) typed(value ref.Val) ref.Val {
 	if types.IsError(value) || v.kind == types.DynType {
 		return value
 	}
+	want, ok := describe(v.kind), true
 	switch v.kind.Kind() {
 	case types.StringKind:
-		if _, ok := value.(types.String); !ok {
-			return problem("%s is %s, not a string", v.reference, kindOf(value))
-		}
+		_, ok = value.(types.String)
 	case types.BoolKind:
-		if _, ok := value.(types.Bool); !ok {
-			return problem("%s is %s, not true or false", v.reference, kindOf(value))
-		}
+		_, ok = value.(types.Bool)
 	case types.ListKind:
-		if _, ok := value.(*list); !ok {
-			return problem("%s is %s, not a list", v.reference, kindOf(value))
-		}
+		_, ok = value.(*list)
 	case types.DoubleKind:
+		want = "a number"
 		switch n := value.(type) {
 		case types.Double, wideInt:
 		case types.Int:
@@ -338,20 +329,23 @@ func (v variable) typed(value ref.Val) ref.Val {
 				return types.Double(n)
 			}
 		default:
-			return problem("%s is %s, not a number", v.reference, kindOf(value))
+			ok = false
 		}
 	case types.IntKind:
 		switch n := value.(type) {
 		case types.Int, wideInt:
 		case types.Double: // JSON Schema calls 7.0 an integer too
-			if n != types.Double(int64(n)) {
-				return problem("%s is not a whole number", v.reference)
+			if n == types.Double(types.Int(n)) {
+				return types.Int(n)
 			}
-			return types.Int(n)
+			ok = false
 		default:
-			return problem("%s is %s, not a whole number", v.reference, kindOf(value))
+			ok = false
 		}
 	default:
+	}
+	if !ok {
+		return problem("%s is %s, not %s", v.reference, kindOf(value), want)
 	}
 	return value
 }

@@ -40,7 +40,8 @@ type Run struct {
 	Project   string
 }
 
-// root is where a reference begins.
+// root is where a reference begins; [reference.String] has their names in this
+// order.
 type root int
 
 const (
@@ -73,12 +74,10 @@ type reference struct {
 
 // String returns the reference as an expression writes it.
 func (r reference) String() string {
-	base := map[root]string{
-		rootInput: "input", rootTrigger: "trigger", rootItem: "item", rootIndex: "index", rootError: "error",
-		rootVars: "vars", rootSecrets: "secrets", rootRun: "run", rootOutput: "nodes." + r.node + ".output",
-		rootState: "nodes." + r.node + ".state", rootFinished: "nodes." + r.node + ".finished_at",
-	}[r.root]
-	return base + pathText(r.path)
+	node := "nodes." + r.node
+	return [...]string{
+		"input", "trigger", "item", "index", "error", "vars", "secrets", "run", node + ".output", node + ".state", node + ".finished_at",
+	}[r.root] + pathText(r.path)
 }
 
 func pathText(path []segment) string {

@@ -1,7 +1,6 @@
 package expr
 
 import (
-	"bytes"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -40,9 +39,6 @@ func (e *Env) Template(value json.RawMessage) (*Template, []Fault) {
 	}
 	if !json.Valid(value) {
 		return nil, []Fault{{Message: "this is not valid JSON"}}
-	}
-	if !bytes.Contains(value, []byte("{{")) && !bytes.Contains(value, []byte(`\u00`)) {
-		return &Template{constant: value}, nil
 	}
 	b := templateBuilder{place: place, value: value}
 	b.walk(trim(value), "")

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 
 	"cel.dev/cel-go/common/types"
@@ -176,25 +177,26 @@ func (o *object) Size() ref.Val {
 // IsZeroValue reports whether there are no members.
 func (o *object) IsZeroValue() bool { return o.Size() == types.IntZero }
 
-// ConvertToNative serves functions that want Go's own types.
+// ConvertToNative is an error: nothing asks for objects in Go's own types.
 func (o *object) ConvertToNative(desc reflect.Type) (any, error) {
-	o.parse()
-	values := make(map[ref.Val]ref.Val, len(o.elements))
-	for i := range o.elements {
-		values[types.String(o.elements[i].key)] = o.elements[i].val()
-	}
-	return types.NewRefValMap(defaultAdapter(), values).ConvertToNative(desc)
+	return nil, fmt.Errorf("convert object to %s: not supported", desc)
 }
 
 // ConvertToType converts to a map, which it is, or to its type.
 func (o *object) ConvertToType(target ref.Type) ref.Val {
+	return convert(o, types.MapType, target)
+}
+
+// convert converts value, which is of type own, to that type or to the type
+// itself.
+func convert(value ref.Val, own *types.Type, target ref.Type) ref.Val {
 	switch target {
-	case types.MapType:
-		return o
+	case own:
+		return value
 	case types.TypeType:
-		return types.MapType
+		return own
 	}
-	return types.NewErr("type conversion error from '%s' to '%s'", types.MapType, target)
+	return types.NewErr("type conversion error from '%s' to '%s'", own, target)
 }
 
 // Equal compares members, whatever their order.
@@ -305,13 +307,7 @@ func (l *list) ConvertToNative(desc reflect.Type) (any, error) {
 
 // ConvertToType converts to a list, which it is, or to its type.
 func (l *list) ConvertToType(target ref.Type) ref.Val {
-	switch target {
-	case types.ListType:
-		return l
-	case types.TypeType:
-		return types.ListType
-	}
-	return types.NewErr("type conversion error from '%s' to '%s'", types.ListType, target)
+	return convert(l, types.ListType, target)
 }
 
 // Equal compares element by element.

@@ -98,6 +98,9 @@ func (p *place) syntaxFault(issues *cel.Issues) string {
 	})
 }
 
+// maxToken is how much of a token a message repeats.
+const maxToken = 30
+
 // unexpected says what to write in the place of a token that does not fit.
 func unexpected(token string) string {
 	if token == "<EOF>" {
@@ -111,6 +114,9 @@ func unexpected(token string) string {
 	instead := map[string]string{"and": "&&", "or": "||", "not": "!", "is": "==", "=": "==", "&": "&&", "|": "||", "===": "=="}[strings.TrimSpace(last)]
 	if instead != "" {
 		return "unexpected " + last + "; write " + instead
+	}
+	if len(last) > maxToken {
+		last = strings.ToValidUTF8(last[:maxToken], "") + "…"
 	}
 	return "unexpected " + last
 }

@@ -14,7 +14,7 @@ import (
 
 // maxSteps is how many times parts of a schema may be applied to parts of a
 // value in one validation, where that is not bounded by their sizes.
-const maxSteps = 2_000_000
+const maxSteps = 300_000
 
 // maxUnfolded is the number of a schema's parts, references followed, up to
 // which validating is sure to be quick.
