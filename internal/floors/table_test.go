@@ -17,7 +17,8 @@ type floor struct {
 // tests. A new package is a new line.
 func floors() []floor {
 	return []floor{
-		{height: 12, path: "cmd/gathering", about: "the command line; alone touches the process: arguments, environment, streams, exit code"},
+		{height: 12, path: "cmd/gathering", about: "the program; alone touches the process: arguments, environment, streams, signals, exit code", beside: []string{"internal/cli"}},
+		{height: 12, path: "internal/cli", about: "the command line: commands, flags, output, exit codes"},
 		{height: 11, path: "internal/app", about: "puts the parts together; holds no logic"},
 		{height: 10, path: "internal/api", about: "what a client may ask, a file per resource"},
 		{height: 8, path: "internal/node", about: "makes each kind of node runnable; alone knows every kind"},
@@ -35,6 +36,8 @@ func floors() []floor {
 		{height: 2, path: "internal/definition", about: "pipeline files: parsing, every check, canonical form", only: []string{"", "internal/expr", "internal/schema"}},
 		{height: 2, path: "internal/llm", about: "the names of models and who provides them"},
 		{height: 2, path: "internal/tool", about: "typed functions with a schema: registry and validation"},
+		{height: 1, path: "internal/demo", about: "the built-in demo's pipelines", only: []string{""}},
+		{height: 1, path: "internal/progress", about: "how a run goes on, for people: a live tree or plain lines", only: []string{""}},
 		{height: 1, path: "internal/expr", about: "CEL expressions and `${{ }}` templates", only: []string{""}},
 		{height: 1, path: "internal/schema", about: "JSON Schema: compiling and validating", only: []string{""}},
 		{height: 0, path: "", about: "the vocabulary: nouns, IDs, states, events, errors; standard library only", only: []string{}},
@@ -55,16 +58,19 @@ func libraries() []library {
 		{module: "cel.dev/cel-go", about: "expressions", users: []string{"internal/expr"}},
 		{module: "charm.land/catwalk", about: "facts about models", users: []string{"internal/llm/provider"}},
 		{module: "charm.land/fantasy", about: "one interface to model providers", users: []string{"internal/agent", "internal/llm", "internal/llm/llmtest", "internal/llm/offline", "internal/llm/provider"}},
-		{module: "github.com/alecthomas/kong", about: "command line", users: []string{"cmd/gathering"}},
+		{module: "github.com/alecthomas/kong", about: "command line", users: []string{"internal/cli"}},
 		{module: "github.com/google/go-cmp", about: "comparison"},
 		{module: "github.com/google/jsonschema-go", about: "JSON Schema from Go types", users: []string{"internal/tool"}},
+		{module: "github.com/hashicorp/golang-lru/v2", about: "a cache of bounded size", users: []string{"internal/node"}},
 		{module: "github.com/jackc/pgx/v5", about: "PostgreSQL driver", users: []string{"internal/store", "internal/store/storetest"}},
 		{module: "github.com/klauspost/compress", about: "zstd", users: []string{"internal/store"}},
 		{module: "github.com/pressly/goose/v3", about: "migrations", users: []string{"internal/store"}},
 		{module: "github.com/rogpeppe/go-internal", about: "command-line scenarios"},
 		{module: "github.com/santhosh-tekuri/jsonschema/v6", about: "JSON Schema validation", users: []string{"internal/schema"}},
 		{module: "go.uber.org/goleak", about: "leaked goroutines"},
-		{module: "go.yaml.in/yaml/v4", about: "YAML", users: []string{"internal/definition"}},
+		{module: "go.yaml.in/yaml/v4", about: "YAML", users: []string{"internal/cli", "internal/definition"}},
+		{module: "golang.org/x/term", about: "whether there is a terminal, and its size", users: []string{"cmd/gathering"}},
+		{module: "golang.org/x/text", about: "how wide characters are", users: []string{"internal/progress"}},
 		{module: "modernc.org/sqlite", about: "SQLite without C", users: []string{"internal/store"}},
 	}
 }
