@@ -56,8 +56,12 @@ func (e Entry) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (e *Entry) UnmarshalJSON(data []byte) error {
-	if err := json.Unmarshal(data, &[]any{&e.Stream, &e.First, &e.Last}); err != nil {
+	parts := []any{&e.Stream, &e.First, &e.Last}
+	if err := json.Unmarshal(data, &parts); err != nil {
 		return fmt.Errorf("read feed entry: %w", err)
+	}
+	if len(parts) != 3 {
+		return fmt.Errorf("read feed entry: it has %d parts, not 3", len(parts))
 	}
 	return nil
 }
