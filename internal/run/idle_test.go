@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -44,6 +45,28 @@ func TestIdle(t *testing.T) {
 		}
 		if idle, err := w.Idle(t.Context(), 2*time.Hour); idle || err != nil {
 			t.Errorf("with a run that is due within the time ahead: idle is %v, %v, want false", idle, err)
+		}
+	})
+}
+
+func TestChildOfTheFirstCommitWorksInItsParentsDirectory(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		p := newPipelines()
+		where := make(chan string, 1)
+		p.add(t, "below", []engine.Node{trigger(), does("look", func(_ context.Context, j engine.Job) (engine.Outcome, error) {
+			where <- j.Workspace
+			return engine.Outcome{}, nil
+		})}, "t→look")
+		p.add(t, "above", []engine.Node{trigger(), child("c", "below")}, "t→c")
+		h := openHouse(t, db, p).work()
+		r, err := h.Start(t.Context(), run.New{Project: gathering.DefaultProject, Pipeline: "above", Version: 1, Workspace: "/somewhere"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.until(r.ID, gathering.EventRunCompleted, "")
+		if got, want := <-where, "/somewhere"; got != want {
+			t.Errorf("the child works in %q, want %q", got, want)
 		}
 	})
 }

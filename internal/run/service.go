@@ -140,6 +140,7 @@ func (s *Service) insert(ctx context.Context, graph *engine.Graph, r gathering.R
 	l := newRunLog(s, r)
 	l.fresh = true
 	l.parentNode = queued.Trigger.Node
+	l.workspace = queued.Workspace // for children that this very commit starts
 	if _, err := l.Append(ctx, engine.NewCommit(state, turn)); err != nil {
 		if worker != nil {
 			worker.giveBack(r.ID)
