@@ -23,25 +23,24 @@ func unreadable(path string, err error) error {
 }
 
 // input is a run's input: the JSON given, or in a file or on standard input,
-// with values set within it.
+// with values set within it. Where nothing is given it is an empty object.
 func (s *shell) input(given string, set []string) (json.RawMessage, error) {
 	input, err := s.inputText(given)
 	if err != nil {
 		return nil, err
 	}
-	if len(input) > 0 {
-		if err := gathering.CheckJSON("input", input); err != nil {
-			return nil, err
-		}
+	if len(input) == 0 {
+		input = []byte("{}")
+	}
+	if err := gathering.CheckJSON("input", input); err != nil {
+		return nil, err
 	}
 	if len(set) == 0 {
 		return input, nil
 	}
-	var value any = map[string]any{}
-	if len(input) > 0 {
-		if value, err = decodeExact(input); err != nil {
-			return nil, err
-		}
+	value, err := decodeExact(input)
+	if err != nil {
+		return nil, err
 	}
 	for _, assignment := range set {
 		path, text, ok := strings.Cut(assignment, "=")

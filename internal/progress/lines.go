@@ -47,7 +47,10 @@ func runLine(t *Tree, e gathering.Event) string {
 	case gathering.EventRunQueued:
 		return fmt.Sprintf("%s begins, version %d", t.Run, t.Version)
 	case gathering.EventRunWaiting:
-		return "waits" + until(e.At, waitsUntil(e))
+		if t.Undecided() != nil {
+			return "waits for a human"
+		}
+		return "" // its nodes say for what
 	case gathering.EventRunResumed:
 		if t.Crashed {
 			return "goes on after its process died"
@@ -64,14 +67,6 @@ func runLine(t *Tree, e gathering.Event) string {
 		}
 		return line
 	}
-}
-
-func waitsUntil(e gathering.Event) time.Time {
-	var d gathering.RunWaitingData
-	if decode(e, &d) != nil || d.Until == nil {
-		return time.Time{}
-	}
-	return *d.Until
 }
 
 // until says how long something waits, as seen from now.
