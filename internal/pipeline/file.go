@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"gathering"
 	"gathering/internal/definition"
@@ -27,48 +28,82 @@ type Files struct {
 }
 
 // Load checks, and with Save stores, the definition in a file and those it
-// refers to. Faults in the file itself are [definition.Faults].
+// refers to, each once. Faults in the file itself are [definition.Faults].
 func (f *Files) Load(ctx context.Context, path string) (*gathering.Definition, error) {
 	dir, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
 	defer dir.Close()
-	return f.load(ctx, dir, filepath.Base(path), nil)
+	l := &loading{Files: f, dir: dir, loaded: make(map[string]loaded)}
+	return l.load(ctx, filepath.Base(path), nil)
+}
+
+// loading is one load under way.
+type loading struct {
+	*Files
+
+	dir    *os.Root
+	loaded map[string]loaded // by file: those that others refer to
+	broken error             // what went wrong that is no fault of any file
+}
+
+// loaded is what came of a file: the name of its pipeline or an error.
+type loaded struct {
+	name string
+	err  error
 }
 
 // load loads one file; above are those whose loading led to it.
-func (f *Files) load(ctx context.Context, dir *os.Root, name string, above []string) (*gathering.Definition, error) {
-	data, err := read(dir, name)
+func (l *loading) load(ctx context.Context, name string, above []string) (*gathering.Definition, error) {
+	data, err := read(l.dir, name)
 	if err != nil {
 		return nil, err
 	}
 	trail := append(slices.Clone(above), name)
-	checker := *f.Checker
+	checker := *l.Checker
 	checker.File = func(path string) (string, error) {
-		child := filepath.Clean(filepath.Join(filepath.Dir(name), path))
-		if i := slices.Index(trail, child); i >= 0 {
-			return "", gathering.NewError(gathering.KindInvalid, "the files refer to one another: %s",
-				strings.Join(append(slices.Clone(trail[i:]), child), " → "))
-		}
-		def, err := f.load(ctx, dir, child, trail)
-		if faults, ok := errors.AsType[definition.Faults](err); ok {
-			return "", gathering.NewError(gathering.KindInvalid, "%s has faults of its own, such as %s", path, faults[0].Text(child))
-		}
-		if err != nil {
-			return "", err
-		}
-		return def.Name, nil
+		return l.child(ctx, trail, path)
 	}
 	def, err := checker.Load(data)
-	if err != nil || f.Save == nil {
+	if l.broken != nil {
+		return nil, l.broken
+	}
+	if err != nil || l.Save == nil {
 		return def, err
 	}
-	return def, f.Save(ctx, def)
+	if l.broken = l.Save(ctx, def); l.broken != nil {
+		return nil, l.broken
+	}
+	return def, nil
+}
+
+// child loads the file that the last one of the trail refers to by path.
+func (l *loading) child(ctx context.Context, trail []string, path string) (string, error) {
+	name := filepath.Clean(filepath.Join(filepath.Dir(trail[len(trail)-1]), path))
+	if i := slices.Index(trail, name); i >= 0 {
+		return "", gathering.NewError(gathering.KindInvalid, "the files refer to one another: %s",
+			strings.Join(append(slices.Clone(trail[i:]), name), " → "))
+	}
+	known, ok := l.loaded[name]
+	if !ok {
+		def, err := l.load(ctx, name, trail)
+		if err != nil {
+			known.err = err
+		} else {
+			known.name = def.Name
+		}
+		l.loaded[name] = known
+	}
+	if faults, ok := errors.AsType[definition.Faults](known.err); ok {
+		return "", gathering.NewError(gathering.KindInvalid, "%s has faults of its own, such as %s", path, faults[0].Text(name))
+	}
+	return known.name, known.err
 }
 
 func read(dir *os.Root, name string) ([]byte, error) {
-	file, err := dir.Open(name)
+	// Without O_NONBLOCK, opening a named pipe would wait for somebody to write to it.
+	file, err := dir.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, unreadable(name, err)
 	}
