@@ -44,7 +44,7 @@ func ServeControl(dir string, runs Runs, logger *slog.Logger) (*Control, error) 
 			ReadTimeout:       30 * time.Second,
 			WriteTimeout:      30 * time.Second,
 			IdleTimeout:       time.Minute,
-			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelError),
 		},
 	}
 	c.done.Go(func() {
