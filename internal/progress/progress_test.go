@@ -21,8 +21,12 @@ func event(node string, kind gathering.EventType, after time.Duration, data any)
 	if node != "" {
 		e.Attempt = 1
 	}
-	if data != nil {
-		e.Data, _ = json.Marshal(data)
+	if data == nil {
+		return e
+	}
+	var err error
+	if e.Data, err = json.Marshal(data); err != nil {
+		panic(err)
 	}
 	return e
 }
