@@ -64,6 +64,9 @@ func bindSwitch(b *binding) (engine.Node, error) {
 		}
 		// A text is compared as it is, anything else by its JSON.
 		branch := string(gathering.CompactJSON(got))
+		if branch == "" {
+			branch = "null"
+		}
 		var text string
 		if json.Unmarshal(got, &text) == nil && len(got) > 0 && got[0] == '"' {
 			branch = text
