@@ -40,6 +40,15 @@ func NewInstanceID(now time.Time) InstanceID { return InstanceID("ins_" + random
 // NewInboxID returns a fresh ID that sorts after those made before now.
 func NewInboxID(now time.Time) InboxID { return InboxID("box_" + randomUUID(now)) }
 
+// ValidRunID reports whether id has the form of a run's ID.
+func ValidRunID(id RunID) bool {
+	text, ok := strings.CutPrefix(string(id), "run_")
+	if !ok || len(text) != 26 {
+		return false
+	}
+	return strings.Trim(text, "0123456789abcdefghijklmnopqrstuv") == ""
+}
+
 // ChildRunID returns the ID of the run that a node starts. The same parent,
 // node, item and attempt give the same ID, so that a start repeated after a
 // crash meets the run it already made. The time is that of the node's start.

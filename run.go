@@ -35,7 +35,7 @@ const MaxDepth = 16
 type RunFilter struct {
 	Project ProjectID
 	Parent  RunID
-	Root    RunID
+	Root    RunID // those that this run led to, directly or through others
 	States  []RunState
 	Before  RunID // runs older than this one: the cursor of the next page
 	Limit   int   // 0 is 50, at most 500

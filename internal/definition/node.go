@@ -47,6 +47,10 @@ type draft struct {
 // fields of what it stands for under "with".
 func (d *draft) locate(path string) place {
 	v, whole := d.body.find(path)
+	if path == "tool" && d.resolved && !whole {
+		path = "action" // which stands for the tool
+		v, _ = d.body.find(path)
+	}
 	if !whole && d.resolved && v == d.body {
 		if inside, found := d.body.find("with." + path); found || d.body.has("with") {
 			v, path = inside, "with."+path

@@ -148,6 +148,12 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
+func (t *turn) mails(list []Mail) {
+	for _, m := range list {
+		t.mail(m)
+	}
+}
+
 // mail takes an entry of the inbox. One that has nothing to say any more, or
 // that nobody can read, changes nothing.
 func (t *turn) mail(m Mail) {
@@ -160,7 +166,7 @@ func (t *turn) mail(m Mail) {
 	case MailChildEnded:
 		var c ChildEndedMail
 		if t.read(m, &c) {
-			t.childEnded(c)
+			t.childEnded(m, c)
 		}
 	case MailDecide:
 		var d DecideMail
@@ -177,16 +183,21 @@ func (t *turn) read(m Mail, into any) bool {
 		return true
 	}
 	if err := json.Unmarshal(m.Data, into); err != nil {
-		t.err = fmt.Errorf("read %s mail %s of %s: %w", m.Kind, m.ID, t.s.ID, err)
+		t.drop(m, err)
 		return false
 	}
 	return true
 }
 
-func (t *turn) childEnded(c ChildEndedMail) {
+// drop passes over mail that makes no sense: a run is not to be lost for it.
+func (t *turn) drop(m Mail, why error) {
+	t.Dropped = append(t.Dropped, fmt.Errorf("read %s mail %s of %s: %w", m.Kind, m.ID, t.s.ID, why))
+}
+
+func (t *turn) childEnded(m Mail, c ChildEndedMail) {
 	i, err := t.g.node(c.Node)
 	if err != nil {
-		t.err = err
+		t.drop(m, err)
 		return
 	}
 	n := &t.s.nodes[i]

@@ -8,7 +8,7 @@ import (
 // DiffStates tells how two states of one graph differ.
 func DiffStates(want, got *State) string {
 	return cmp.Diff(want, got, cmp.AllowUnexported(State{}, node{}),
-		cmpopts.IgnoreFields(State{}, "graph", "progress", "undecided"), cmpopts.EquateEmpty())
+		cmpopts.IgnoreFields(State{}, "graph", "progress", "undecided", "holding"), cmpopts.EquateEmpty())
 }
 
 // Undecided counts the edges that are neither taken nor dead.

@@ -82,7 +82,10 @@ type Job struct {
 	Workspace string
 	Node      string
 	Attempt   int
-	Input     json.RawMessage
+	// Key stays the same while nobody knows whether the job acted, and changes
+	// after a definite failure: an idempotency key for what it calls.
+	Key   string
+	Input json.RawMessage
 	// Steps were recorded by this node before, in any attempt.
 	Steps []gathering.Step
 	// Record returns when the step is durable. It may be called from several

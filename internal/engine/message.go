@@ -17,6 +17,9 @@ type Begin struct{}
 type Takeover struct {
 	Instance gathering.InstanceID
 	Crashed  bool // the former owner died; it did not park or release the run
+	// Mail is what the inbox holds. It is taken in before anything is begun or
+	// repeated: a run that is to stop starts nothing.
+	Mail []Mail
 }
 
 // Finished is the end of an attempt of a [Work] node: an outcome or a failure.

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"gathering"
@@ -10,6 +12,8 @@ import (
 type Turn struct {
 	Events  []gathering.Event
 	Effects []Effect
+	// Dropped says which mail could not be made sense of and was passed over.
+	Dropped []error
 }
 
 // stopGrace is how long work that was told to stop may take before it is
@@ -25,11 +29,17 @@ const (
 
 // Next moves the run by one message: it applies the events it returns to s.
 // A run that has ended moves no more. The error says that the message or the
-// state is not one that can occur; the state is then of no use any more.
-func Next(s *State, now time.Time, m Message) (Turn, error) {
+// state is not one that can occur, or that a node panicked while it was
+// decided; the state is then of no use any more.
+func Next(s *State, now time.Time, m Message) (turn Turn, err error) {
 	if s.Run.Terminal() {
 		return Turn{}, nil
 	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("decide what follows in %s: panic: %v\n%s", s.ID, p, debug.Stack())
+		}
+	}()
 	t := newTurn(s, now)
 	t.message(m)
 	t.settle()
@@ -95,9 +105,10 @@ func (t *turn) event(e gathering.Event, data any) {
 func (t *turn) effect(e Effect) { t.Effects = append(t.Effects, e) }
 
 // settle looks at every node whose incoming edges are decided until nothing
-// moves, and ends the run when nothing is left.
+// moves, and ends the run when nothing is left. While the owner lets go of the
+// run no node is begun; the next owner settles what was left open.
 func (t *turn) settle() {
-	for len(t.s.undecided) > 0 && t.err == nil {
+	for !t.s.holding && len(t.s.undecided) > 0 && t.err == nil {
 		i := t.s.undecided[0]
 		t.s.undecided = t.s.undecided[1:]
 		switch {
@@ -190,6 +201,7 @@ func (t *turn) cancelNode(i int) {
 func (t *turn) takeover(m Takeover) {
 	if t.s.Run == gathering.RunQueued {
 		t.emit(gathering.EventRunStarted, nil)
+		t.mails(m.Mail)
 		return
 	}
 	var interrupted []string
@@ -203,6 +215,7 @@ func (t *turn) takeover(m Takeover) {
 	t.emit(gathering.EventRunResumed, &gathering.RunResumedData{
 		Instance: m.Instance, Crashed: m.Crashed, Interrupted: interrupted,
 	})
+	t.mails(m.Mail)
 	for _, i := range running {
 		t.interrupted(i)
 	}

@@ -56,9 +56,6 @@ type Owner struct {
 	Instance gathering.InstanceID
 	// Bell says that there may be mail.
 	Bell <-chan struct{}
-	// Fresh runs have no mail yet, so that the first look into the inbox is
-	// spared. Any other run is looked up first.
-	Fresh bool
 	// ParkAfter is the shortest wait for which a run is parked instead of held
 	// in memory.
 	ParkAfter time.Duration
@@ -70,6 +67,7 @@ type Owner struct {
 	stopped  chan struct{} // closed when nobody reads messages any more
 	work     map[int]context.CancelCauseFunc
 	workers  sync.WaitGroup
+	lookAt   time.Time // when to look into the inbox; zero is when the bell rings
 	until    time.Time // when work that was told to stop is left behind; zero is not yet known
 }
 
@@ -103,37 +101,37 @@ func (o *Owner) Run(ctx context.Context, turn Turn) (Ending, error) {
 	if err := o.release(working, turn.Effects); err != nil {
 		return Released, err
 	}
-	mail := !o.Fresh
 	for {
 		if o.State.Run.Terminal() {
 			return Ended, nil
 		}
-		if !mail && o.parks() {
+		if o.parks() {
 			parked, err := o.park(logging)
 			if err != nil || parked {
 				return Parked, err
 			}
-			mail = true
+			o.lookAt = o.Now()
 		}
-		var batch []envelope // an empty one looks into the inbox
-		if !mail {
-			batch = o.wait(ctx)
-		}
+		batch := o.wait(ctx)
 		if ctx.Err() != nil {
 			stop(errReleased)
 			return o.drain(logging, working, batch)
 		}
-		mail = false
-		if err := o.step(logging, working, batch); err != nil {
+		mail, err := o.look(logging)
+		if err != nil {
+			return Released, err
+		}
+		if err := o.step(logging, working, append(mail, batch...)); err != nil {
 			return Released, err
 		}
 	}
 }
 
-// wait returns the next messages; none where the bell rang or ctx ended.
+// wait returns the next messages, or none when it is time to look into the
+// inbox or ctx ended.
 func (o *Owner) wait(ctx context.Context) []envelope {
 	var timer <-chan time.Time
-	if due := o.State.NextDue(); !due.IsZero() {
+	if due := earlier(o.State.NextDue(), o.lookAt); !due.IsZero() {
 		t := time.NewTimer(max(due.Sub(o.Now()), 0))
 		defer t.Stop()
 		timer = t.C
@@ -146,8 +144,42 @@ func (o *Owner) wait(ctx context.Context) []envelope {
 	case <-timer:
 		return []envelope{{message: Tick{}}}
 	case <-o.Bell:
+		o.lookAt = o.Now()
 		return nil
 	}
+}
+
+// retryLook is how long after a failed look into the inbox the next one is.
+const retryLook = time.Second
+
+// look returns what is in the inbox if the bell rang or it is time to: before
+// any result is taken in, so that what was asked of the run before its last
+// result counts. A database that is away does not stop the work under way.
+func (o *Owner) look(ctx context.Context) ([]envelope, error) {
+	select {
+	case <-o.Bell:
+		o.lookAt = o.Now()
+	default:
+	}
+	if o.lookAt.IsZero() || o.Now().Before(o.lookAt) {
+		return nil, nil
+	}
+	mail, err := o.Log.Mail(ctx)
+	if gathering.KindOf(err) == gathering.KindUnavailable {
+		o.Logger.WarnContext(ctx, "could not look into the inbox",
+			slog.String("run_id", string(o.State.ID)), slog.String("error", err.Error()))
+		o.lookAt = o.Now().Add(retryLook)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the inbox of %s: %w", o.State.ID, err)
+	}
+	o.lookAt = time.Time{}
+	batch := make([]envelope, 0, len(mail)+1)
+	for _, m := range mail {
+		batch = append(batch, envelope{message: m})
+	}
+	return append(batch, envelope{message: Tick{}}), nil
 }
 
 // more takes the messages that wait already, so that they share one append.
@@ -162,31 +194,28 @@ func (o *Owner) more(batch []envelope) []envelope {
 	}
 }
 
-// step moves the run by a batch of messages; an empty batch means to look into
-// the inbox. Logging is the context of the log's calls, working that of the
+// step moves the run by a batch of messages. Logging is the context of the log's calls, working that of the
 // work that is begun.
 func (o *Owner) step(logging, working context.Context, batch []envelope) error {
-	var consumed []gathering.InboxID
-	if len(batch) == 0 {
-		mail, err := o.Log.Mail(logging)
-		if err != nil {
-			return fmt.Errorf("read the inbox of %s: %w", o.State.ID, err)
-		}
-		for _, m := range mail {
-			batch = append(batch, envelope{message: m})
-			consumed = append(consumed, m.ID)
-		}
-		batch = append(batch, envelope{message: Tick{}})
-	}
-	var turn Turn
+	var (
+		turn     Turn
+		consumed []gathering.InboxID
+	)
 	late := make([]bool, len(batch))
 	for i, e := range batch {
 		next, err := Next(o.State, o.Now(), e.message)
 		if err != nil {
 			return fmt.Errorf("move %s: %w", o.State.ID, err)
 		}
-		if f, ok := e.message.(Finished); ok {
-			delete(o.work, o.State.graph.index[f.Node])
+		switch m := e.message.(type) {
+		case Finished:
+			delete(o.work, o.State.graph.index[m.Node])
+		case Mail:
+			consumed = append(consumed, m.ID)
+		default:
+		}
+		for _, dropped := range next.Dropped {
+			o.Logger.ErrorContext(logging, "passed over mail", slog.String("error", dropped.Error()))
 		}
 		late[i] = len(next.Events) == 0
 		turn.Events = append(turn.Events, next.Events...)
@@ -240,7 +269,7 @@ func NewCommit(s *State, turn Turn) Commit {
 
 // parks reports whether nothing is under way and nothing due for a while.
 func (o *Owner) parks() bool {
-	if o.State.Working() {
+	if o.State.Working() || !o.lookAt.IsZero() {
 		return false
 	}
 	due := o.State.NextDue()
@@ -284,6 +313,7 @@ func (o *Owner) park(ctx context.Context) (bool, error) {
 // to is not begun any more.
 func (o *Owner) drain(logging, stopped context.Context, received []envelope) (Ending, error) {
 	o.until = time.Now().Add(o.Drain)
+	o.State.holding = true
 	limit := time.NewTimer(o.Drain)
 	defer limit.Stop()
 	for (len(received) > 0 || len(o.work) > 0) && !o.State.Run.Terminal() {

@@ -266,7 +266,7 @@ func TestLettingGo(t *testing.T) {
 		if want := time.Minute + drain - time.Second; end.took != want {
 			t.Errorf("the owner let go after %s, want %s", end.took, want)
 		}
-		s.wantHistory("run.queued run.started t:completed done:started stopped:started waiting:started stopped:step.tool done:completed next:started")
+		s.wantHistory("run.queued run.started t:completed done:started stopped:started waiting:started stopped:step.tool done:completed")
 		if got := begun[2].Load(); got != 0 {
 			t.Errorf("a node that follows was begun %d times while the owner lets go, want not at all", got)
 		}

@@ -174,8 +174,11 @@ func (s *stage) owner() (*engine.Owner, engine.Turn) {
 	events := slices.Clone(s.log.events)
 	s.log.parked = false
 	s.log.mu.Unlock()
-	var turn engine.Turn
-	var err error
+	var (
+		turn     engine.Turn
+		consumed []gathering.InboxID
+		err      error
+	)
 	if len(events) == 0 {
 		turn, err = engine.Queue(s.state, time.Now(), gathering.RunQueuedData{Input: json.RawMessage(`{"n":1}`)})
 		if err != nil {
@@ -190,14 +193,22 @@ func (s *stage) owner() (*engine.Owner, engine.Turn) {
 				s.t.Fatal(err)
 			}
 		}
-		turn, err = engine.Next(s.state, time.Now(), engine.Takeover{Instance: "ins_2"})
+		s.log.mu.Lock()
+		mail := slices.Clone(s.log.inbox)
+		s.log.mu.Unlock()
+		for _, m := range mail {
+			consumed = append(consumed, m.ID)
+		}
+		turn, err = engine.Next(s.state, time.Now(), engine.Takeover{Instance: "ins_2", Mail: mail})
 	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.log.write(engine.NewCommit(s.state, turn))
+	c := engine.NewCommit(s.state, turn)
+	c.Consumed = consumed
+	s.log.write(c)
 	return &engine.Owner{
-		State: s.state, Log: s.log, Now: time.Now, Instance: "ins_1", Bell: s.bell, Fresh: len(events) == 0,
+		State: s.state, Log: s.log, Now: time.Now, Instance: "ins_1", Bell: s.bell,
 		ParkAfter: s.park, Drain: s.drain, Logger: s.slog,
 	}, turn
 }

@@ -38,6 +38,7 @@ type State struct {
 	working    int       // of these, running
 	pending    int       // nodes not begun
 	progress   bool      // a node ended since the owner last asked
+	holding    bool      // the owner lets go: nothing more is begun; not part of the log
 }
 
 type edgeState uint8
@@ -51,6 +52,7 @@ const (
 type node struct {
 	state     gathering.NodeState
 	attempt   int
+	call      int // the attempt at which the outcome of all former ones was known
 	input     json.RawMessage
 	output    json.RawMessage
 	failure   *gathering.Failure
@@ -119,7 +121,9 @@ func (s *State) apply(e gathering.Event, data any) {
 		s.vars = mergeVars(s.graph.Vars, d.Vars)
 		s.trigger, _ = encodeData(d.Trigger) // strings and numbers always encode
 	case *gathering.RunWaitingData:
-		s.Run = gathering.RunWaiting
+		if s.stopping == "" {
+			s.Run = gathering.RunWaiting
+		}
 	case *gathering.RunResumedData:
 		s.Run = gathering.RunRunning
 		if s.stopping != "" {
@@ -144,6 +148,9 @@ func (s *State) applyNode(i int, e gathering.Event, data any) {
 	case *gathering.NodeStartedData:
 		s.move(i, gathering.NodeRunning)
 		n.attempt, n.attemptAt, n.due = e.Attempt, e.At, time.Time{}
+		if n.failure == nil || n.failure.Code != gathering.CodeUnknownOutcome {
+			n.call = e.Attempt
+		}
 		if n.startedAt.IsZero() {
 			n.startedAt, n.input = e.At, d.Input
 		}

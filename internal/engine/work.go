@@ -66,7 +66,7 @@ func (o *Owner) job(e StartWork) Job {
 	id := o.State.graph.nodes[e.Node].ID
 	return Job{
 		Run: o.State.ID, Root: o.State.Root, Project: o.State.Project, Workspace: o.State.Queued.Workspace,
-		Node: id, Attempt: e.Attempt, Input: n.input,
+		Node: id, Attempt: e.Attempt, Key: fmt.Sprintf("%s/%s/%d", o.State.ID, id, n.call), Input: n.input,
 		Steps: append([]gathering.Step(nil), n.steps...),
 		Record: func(ctx context.Context, step gathering.Step) error {
 			return o.record(ctx, Stepped{Node: id, Attempt: e.Attempt, Step: step})

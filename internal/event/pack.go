@@ -17,14 +17,26 @@ import (
 // that was ever released stays readable.
 const FormatVersion = 1
 
-// MaxInline is the size in bytes up to which an event's data is kept in its
-// row; longer data is kept beside it as a blob.
-const MaxInline = 32 << 10
+const (
+	// MaxInline is the size in bytes up to which an event's data is kept in its
+	// row; longer data is kept beside it as a blob.
+	MaxInline = 32 << 10
+	// maxRow is how many bytes of data one row gathers before all but short
+	// data is kept beside it.
+	maxRow   = 1 << 20
+	shortest = 1 << 10
+)
 
 // Blob is an event's data that is kept beside its row, named by its SHA-256 in hex.
 type Blob struct {
 	Hash string
 	Data []byte // encoded by store.Encode
+}
+
+// NewBlob names data by its content.
+func NewBlob(data []byte) Blob {
+	sum := sha256.Sum256(data)
+	return Blob{Hash: hex.EncodeToString(sum[:]), Data: store.Encode(data)}
 }
 
 // packed is one event of a row. What all events of a row share, or what counts
@@ -58,15 +70,18 @@ func Pack(events []gathering.Event) (Row, []Blob, error) {
 	}
 	var blobs []Blob
 	list := make([]packed, len(events))
+	inline := 0
 	for i, e := range events {
 		p := packed{
 			Type: e.Type, Later: e.At.UnixMicro() - row.At,
 			Node: e.Node, Item: e.Item, Attempt: e.Attempt, Data: e.Data,
 		}
-		if len(e.Data) > MaxInline {
-			sum := sha256.Sum256(e.Data)
-			p.Data, p.Blob = nil, hex.EncodeToString(sum[:])
-			blobs = append(blobs, Blob{Hash: p.Blob, Data: store.Encode(e.Data)})
+		inline += len(e.Data)
+		if len(e.Data) > MaxInline || inline > maxRow && len(e.Data) > shortest {
+			blob := NewBlob(e.Data)
+			p.Data, p.Blob = nil, blob.Hash
+			blobs = append(blobs, blob)
+			inline -= len(e.Data)
 		}
 		list[i] = p
 	}

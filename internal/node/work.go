@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 
 	"gathering"
 	"gathering/internal/agent"
@@ -11,14 +10,9 @@ import (
 	"gathering/internal/tool"
 )
 
-// call is who calls a tool on behalf of a job. Its key stays the same while an
-// attempt is repeated because nobody knows its outcome, and changes with the
-// next attempt after a definite failure.
+// call is who calls a tool on behalf of a job.
 func call(job engine.Job) tool.Call {
-	return tool.Call{
-		Run: job.Run, Project: job.Project, Node: job.Node, Workspace: job.Workspace,
-		Key: fmt.Sprintf("%s/%s/%d", job.Run, job.Node, job.Attempt),
-	}
+	return tool.Call{Run: job.Run, Project: job.Project, Node: job.Node, Key: job.Key, Workspace: job.Workspace}
 }
 
 func bindTool(b *binding) (engine.Node, error) {

@@ -35,8 +35,17 @@ func (f *Files) Load(ctx context.Context, path string) (*gathering.Definition, e
 		return nil, unreadable(path, err)
 	}
 	defer dir.Close()
-	l := &loading{Files: f, dir: dir, loaded: make(map[string]loaded)}
-	return l.load(ctx, filepath.Base(path), nil)
+	l := &loading{Files: f, dir: dir, loaded: make(map[string]loaded), names: make(map[string]string)}
+	def, err := l.load(filepath.Base(path), nil)
+	if err != nil || f.Save == nil {
+		return def, err
+	}
+	for _, d := range l.definitions {
+		if err := f.Save(ctx, d); err != nil {
+			return nil, err
+		}
+	}
+	return def, nil
 }
 
 // loading is one load under way.
@@ -45,7 +54,10 @@ type loading struct {
 
 	dir    *os.Root
 	loaded map[string]loaded // by file: those that others refer to
-	broken error             // what went wrong that is no fault of any file
+	names  map[string]string // by the name of a pipeline: its file
+	// definitions are those without faults, children before their parents.
+	// Nothing is stored before all of them are known to be right.
+	definitions []*gathering.Definition
 }
 
 // loaded is what came of a file: the name of its pipeline or an error.
@@ -55,7 +67,7 @@ type loaded struct {
 }
 
 // load loads one file; above are those whose loading led to it.
-func (l *loading) load(ctx context.Context, name string, above []string) (*gathering.Definition, error) {
+func (l *loading) load(name string, above []string) (*gathering.Definition, error) {
 	data, err := read(l.dir, name)
 	if err != nil {
 		return nil, err
@@ -63,23 +75,22 @@ func (l *loading) load(ctx context.Context, name string, above []string) (*gathe
 	trail := append(slices.Clone(above), name)
 	checker := *l.Checker
 	checker.File = func(path string) (string, error) {
-		return l.child(ctx, trail, path)
+		return l.child(trail, path)
 	}
 	def, err := checker.Load(data)
-	if l.broken != nil {
-		return nil, l.broken
+	if err != nil {
+		return nil, err
 	}
-	if err != nil || l.Save == nil {
-		return def, err
+	if other, taken := l.names[def.Name]; taken {
+		return nil, gathering.NewError(gathering.KindInvalid, "%s and %s both define the pipeline %q", other, name, def.Name)
 	}
-	if l.broken = l.Save(ctx, def); l.broken != nil {
-		return nil, l.broken
-	}
+	l.names[def.Name] = name
+	l.definitions = append(l.definitions, def)
 	return def, nil
 }
 
 // child loads the file that the last one of the trail refers to by path.
-func (l *loading) child(ctx context.Context, trail []string, path string) (string, error) {
+func (l *loading) child(trail []string, path string) (string, error) {
 	name := filepath.Clean(filepath.Join(filepath.Dir(trail[len(trail)-1]), path))
 	if i := slices.Index(trail, name); i >= 0 {
 		return "", gathering.NewError(gathering.KindInvalid, "the files refer to one another: %s",
@@ -87,7 +98,7 @@ func (l *loading) child(ctx context.Context, trail []string, path string) (strin
 	}
 	known, ok := l.loaded[name]
 	if !ok {
-		def, err := l.load(ctx, name, trail)
+		def, err := l.load(name, trail)
 		if err != nil {
 			known.err = err
 		} else {

@@ -21,16 +21,21 @@ type claimed struct {
 	crashed    bool // its former owner died
 }
 
+// claimWindow is how many of the runs that are due longest are compared by
+// their priority.
+const claimWindow = 1000
+
 // claim takes up to limit runs that are due, the most urgent first. With only
 // set it takes none but that run and those it led to.
 func (s *Service) claim(ctx context.Context, instance gathering.InstanceID, only gathering.RunID, limit int) ([]claimed, error) {
 	var taken []claimed
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
 		taken = nil
-		rows, err := tx.Query(ctx, `SELECT `+runColumns+`, coalesce(parent_node, '') FROM runs
-			WHERE owner IS NULL AND ready_at IS NOT NULL AND ready_at <= $1 AND min_engine <= $2 AND ($3 = '' OR root_run = $3)
-			ORDER BY priority DESC, ready_at, id LIMIT $4`+tx.Dialect().Locking("FOR UPDATE SKIP LOCKED"),
-			s.now().UnixMicro(), EngineVersion, string(only), limit)
+		rows, err := tx.Query(ctx, `SELECT `+runColumns+`, coalesce(parent_node, '') FROM runs WHERE id IN
+			(SELECT id FROM runs WHERE owner IS NULL AND ready_at IS NOT NULL AND ready_at <= $1
+				AND min_engine <= $2 AND ($3 = '' OR root_run = $3) ORDER BY ready_at LIMIT $4)
+			ORDER BY priority DESC, ready_at, id LIMIT $5`+tx.Dialect().Locking("FOR UPDATE SKIP LOCKED"),
+			s.now().UnixMicro(), EngineVersion, string(only), claimWindow, limit)
 		if err != nil {
 			return err
 		}
@@ -74,23 +79,23 @@ func (w withLast) Scan(dest ...any) error { return w.Scanner.Scan(append(dest, w
 // nextReady is when the next parked or queued run is due; zero is never.
 func (s *Service) nextReady(ctx context.Context, only gathering.RunID) (time.Time, error) {
 	var at sql.NullInt64
-	err := s.db.Read().QueryRow(ctx, `SELECT min(ready_at) FROM runs
-		WHERE owner IS NULL AND ready_at IS NOT NULL AND ($1 = '' OR root_run = $1)`, string(only)).Scan(&at)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("look for the next run: %w", err)
-	}
-	if !at.Valid {
+	err := s.db.Read().QueryRow(ctx, `SELECT ready_at FROM runs WHERE owner IS NULL AND ready_at IS NOT NULL
+		AND min_engine <= $1 AND ($2 = '' OR root_run = $2) ORDER BY ready_at LIMIT 1`, EngineVersion, string(only)).Scan(&at)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
 		return time.Time{}, nil
+	case err != nil:
+		return time.Time{}, fmt.Errorf("look for the next run: %w", err)
 	}
 	return time.UnixMicro(at.Int64), nil
 }
 
 // release gives up a run that this instance owns, so that any instance goes on
-// with it from its log at once.
-func (s *Service) release(ctx context.Context, r gathering.Run) error {
+// with it from its log, after a pause if there is one.
+func (s *Service) release(ctx context.Context, r gathering.Run, pause time.Duration) error {
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE runs SET owner = NULL, state = $4, ready_at = $5 WHERE id = $1 AND owner = $2 AND epoch = $3`,
-			string(r.ID), string(r.Owner), r.Epoch, string(gathering.RunRecovering), s.now().UnixMicro())
+			string(r.ID), string(r.Owner), r.Epoch, string(gathering.RunRecovering), s.now().Add(pause).UnixMicro())
 		return err
 	})
 	if err != nil {
@@ -129,12 +134,36 @@ func (s *Service) orphan(ctx context.Context, dead gathering.InstanceID) error {
 	return nil
 }
 
+// adopt puts back the runs whose owner is not on the list of instances, and so
+// can neither be alive nor be found dead.
+func (s *Service) adopt(ctx context.Context) error {
+	const ghosts = ` WHERE owner IS NOT NULL AND owner NOT IN (SELECT id FROM instances)`
+	var one string
+	err := s.db.Read().QueryRow(ctx, `SELECT id FROM runs`+ghosts+` LIMIT 1`).Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err == nil {
+		err = s.db.Tx(ctx, func(tx *store.Tx) error {
+			_, err := tx.Exec(ctx, `UPDATE runs SET owner = NULL, state = $1, crashes = crashes + 1, ready_at = $2`+ghosts,
+				string(gathering.RunRecovering), s.now().UnixMicro())
+			return err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("put back runs without an instance: %w", err)
+	}
+	s.bell.Ring(topicClaim)
+	return nil
+}
+
 // stuck puts back a run that its owner could not move, a while later each
 // time, and gives it up as failed at the fourth.
-func (s *Service) stuck(ctx context.Context, r gathering.Run) error {
+func (s *Service) stuck(ctx context.Context, l *runLog) error {
+	r := l.run
 	crashes := r.Crashes + 1
 	if crashes >= maxCrashes {
-		return s.giveUp(ctx, r)
+		return s.giveUp(ctx, l)
 	}
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE runs SET owner = NULL, state = $4, crashes = $5, ready_at = $6 WHERE id = $1 AND owner = $2 AND epoch = $3`,
@@ -149,7 +178,8 @@ func (s *Service) stuck(ctx context.Context, r gathering.Run) error {
 }
 
 // giveUp ends a run that cannot be moved, without folding what may be the cause.
-func (s *Service) giveUp(ctx context.Context, r gathering.Run) error {
+func (s *Service) giveUp(ctx context.Context, l *runLog) error {
+	r := l.run
 	last := event.Row{Stream: string(r.ID)}
 	err := s.db.Read().QueryRow(ctx, `SELECT seq, at, version, rows FROM run_log WHERE run_id = $1 ORDER BY seq DESC LIMIT 1`,
 		string(r.ID)).Scan(&last.Seq, &last.At, &last.Version, &last.Rows)
@@ -164,11 +194,10 @@ func (s *Service) giveUp(ctx context.Context, r gathering.Run) error {
 		return fmt.Errorf("give up %s: %w", r.ID, err)
 	}
 	end, err := engine.GiveUp(events[len(events)-1], s.now(), gathering.NewError(gathering.KindInternal,
-		"the run took its host down %d times in a row and is given up", maxCrashes).WithCode(gathering.CodeCrashedHost))
+		"the run could not be moved or took its host down %d times in a row, and is given up", maxCrashes).WithCode(gathering.CodeCrashedHost))
 	if err != nil {
 		return err
 	}
-	l := newRunLog(s, r)
 	_, err = l.Append(ctx, end)
 	return err
 }

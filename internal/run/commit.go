@@ -23,7 +23,7 @@ type member struct {
 	fresh    bool // the run itself is among the inserts
 	inserts  []insert
 	logs     []event.Row
-	blobs    []event.Blob
+	blobs    []blob
 	update   *update
 	consumed []gathering.InboxID
 	mail     []mail
@@ -46,6 +46,18 @@ type update struct {
 	progress bool
 }
 
+// blob is a long value of a run, named by its content.
+type blob struct {
+	run gathering.RunID
+	event.Blob
+}
+
+func (m *member) addBlobs(id gathering.RunID, blobs []event.Blob) {
+	for _, b := range blobs {
+		m.blobs = append(m.blobs, blob{id, b})
+	}
+}
+
 type mail struct {
 	to   gathering.RunID
 	id   string
@@ -66,6 +78,9 @@ func (m *member) size() int {
 	for _, letter := range m.mail {
 		n += len(letter.data) + 64
 	}
+	for _, b := range m.blobs {
+		n += len(b.Data) + 64
+	}
 	return n + 256*len(m.inserts)
 }
 
@@ -76,11 +91,12 @@ var errFenced = gathering.NewError(gathering.KindConflict, "another instance own
 // only.
 func (s *Service) write(ctx context.Context, members []*member) ([]error, error) {
 	var b store.Batch
-	w := &writer{batch: &b, dialect: s.db.Dialect(), epochs: make(map[string]epoch), updated: make(map[string]bool)}
+	w := &writer{batch: &b, dialect: s.db.Dialect(), epochs: make(map[string]epoch), updated: make(map[string]bool), inserted: make(map[string]bool)}
 	w.lock(members)
 	if err := w.insertRuns(members); err != nil {
 		return nil, err
 	}
+	w.addBlobs(members)
 	w.appendLogs(members)
 	w.consume(members)
 	w.sendMail(members)
@@ -92,7 +108,11 @@ func (s *Service) write(ctx context.Context, members []*member) ([]error, error)
 	outcomes := make([]error, len(members))
 	for i, m := range members {
 		m.updated = w.updated[string(m.run.ID)]
-		if e := w.epochs[string(m.run.ID)]; !m.fresh && (e.number != m.run.Epoch || e.owner != string(m.run.Owner)) {
+		e := w.epochs[string(m.run.ID)]
+		switch {
+		case m.fresh && !w.inserted[string(m.run.ID)]:
+			outcomes[i] = gathering.NewError(gathering.KindConflict, "there is a run %s already", m.run.ID)
+		case !m.fresh && (e.number != m.run.Epoch || e.owner != string(m.run.Owner)):
 			outcomes[i] = errFenced
 		}
 	}
@@ -116,7 +136,7 @@ func (s *Service) reread(ctx context.Context, m *member) (bool, error) {
 		return false, fmt.Errorf("look whether %s was written: %w", m.run.ID, err)
 	}
 	if !bytes.Equal(written, m.logs[own].Rows) {
-		return false, nil
+		return false, errFenced
 	}
 	r, err := readRun(ctx, s.db.Read(), m.run.ID)
 	if err != nil {
@@ -137,10 +157,11 @@ type epoch struct {
 // member knows. Its rows are locked by the first statement, in the order of
 // their IDs, so that the fence holds until the commit.
 type writer struct {
-	batch   *store.Batch
-	dialect store.Dialect
-	epochs  map[string]epoch // of the runs that were locked
-	updated map[string]bool
+	batch    *store.Batch
+	dialect  store.Dialect
+	epochs   map[string]epoch // of the runs that were locked
+	updated  map[string]bool
+	inserted map[string]bool
 }
 
 // fence is the condition that w's member owns its run.
@@ -221,9 +242,28 @@ func (w *writer) insertRuns(members []*member) error {
 		labels, parent_run, parent_node, root_run, depth, created_at, inbox, crashes, queue, min_engine)
 		SELECT w.id, w.project, w.pipeline, w.version, w.state, w.first_owner, w.first_epoch, w.ready_at, w.deadline, w.priority,
 		w.labels, w.parent_run, w.parent_node, w.root_run, w.depth, w.created_at, 0, 0, 'default', 1 FROM {rows} `
-	w.batch.Rows(head+`WHERE true ON CONFLICT (id) DO NOTHING`, columns, fresh, nil)
+	w.batch.Rows(head+`WHERE true ON CONFLICT (id) DO NOTHING RETURNING id`, columns, fresh, func(row store.Scanner) error {
+		var id string
+		err := row.Scan(&id)
+		w.inserted[id] = true
+		return err
+	})
 	w.batch.Rows(head+fence+`WHERE true ON CONFLICT (id) DO NOTHING`, fenced(columns...), children, nil)
 	return nil
+}
+
+// addBlobs writes long values before the rows that name them. What is named by
+// its content need not be written twice.
+func (w *writer) addBlobs(members []*member) {
+	var rows [][]any
+	for _, m := range members {
+		for _, b := range m.blobs {
+			rows = append(rows, append(m.fenceValues(), string(b.run), b.Hash, b.Data))
+		}
+	}
+	w.batch.Rows(`INSERT INTO blobs (run_id, hash, data) SELECT w.run_id, w.hash, w.data FROM {rows}`+fence+
+		`WHERE true ON CONFLICT (run_id, hash) DO NOTHING`,
+		fenced(text("run_id"), text("hash"), store.Column{Name: "data", Type: store.Bytes}), rows, nil)
 }
 
 func (w *writer) appendLogs(members []*member) {
@@ -239,16 +279,21 @@ func (w *writer) appendLogs(members []*member) {
 		rows, nil)
 }
 
-// consume removes the entries that the events took in.
+// consume removes the entries that the events took in, and all there are of a
+// run that ends.
 func (w *writer) consume(members []*member) {
-	var rows [][]any
+	var rows, ended [][]any
 	for _, m := range members {
+		if m.update != nil && m.update.finished != 0 {
+			ended = append(ended, m.fenceValues())
+		}
 		for _, id := range m.consumed {
 			rows = append(rows, append(m.fenceValues(), string(id)))
 		}
 	}
 	w.batch.Rows(`DELETE FROM run_inbox WHERE (run_id, id) IN (SELECT w.member, w.id FROM {rows}`+fence+`)`,
 		fenced(text("id")), rows, nil)
+	w.batch.Rows(`DELETE FROM run_inbox WHERE run_id IN (SELECT w.member FROM {rows}`+fence+`)`, fenced(), ended, nil)
 }
 
 func (w *writer) sendMail(members []*member) {
@@ -298,13 +343,14 @@ func (w *writer) updateRuns(members []*member) {
 		})
 }
 
-// announce adds the commit to the feed. The log rows that are there by now say
-// which members wrote.
+// announce adds the commit to the feed: the rows that are there, of members
+// whom nobody took the run from. An update may have taken the owner away by now,
+// so that the epoch and the row itself have to tell.
 func (w *writer) announce(members []*member, now int64) {
 	var rows [][]any
 	for _, m := range members {
 		for _, l := range m.logs {
-			rows = append(rows, []any{l.Stream, l.Seq, l.Last, m.run.Epoch, string(m.run.ID)})
+			rows = append(rows, append(m.fenceValues(), l.Stream, l.Seq, l.Last))
 		}
 	}
 	if len(rows) == 0 {
@@ -313,8 +359,9 @@ func (w *writer) announce(members []*member, now int64) {
 	w.batch.Exec(w.dialect.FeedLock())
 	w.batch.Rows(`INSERT INTO feed (at, entries)
 		SELECT $1, '[' || string_agg('["' || w.stream || '",' || w.seq || ',' || w.last || ']', ',') || ']'
-		FROM {rows} JOIN runs f ON f.id = w.member AND f.epoch = w.epoch HAVING count(*) > 0`,
-		[]store.Column{text("stream"), integer("seq"), integer("last"), integer("epoch"), text("member")}, rows, nil, now)
+		FROM {rows} JOIN runs f ON f.id = w.member AND f.epoch = w.epoch
+		JOIN run_log l ON l.run_id = w.stream AND l.seq = w.seq HAVING count(*) > 0`,
+		fenced(text("stream"), integer("seq"), integer("last")), rows, nil, now)
 }
 
 func null(s string) any {

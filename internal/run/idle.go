@@ -19,9 +19,11 @@ func (w *Worker) Idle(ctx context.Context, ahead time.Duration) (bool, error) {
 	if current := s.local.current.Load(); current != nil {
 		self = current.instance
 	}
-	rows, err := s.db.Read().Query(ctx, `SELECT DISTINCT coalesce(owner, '') FROM runs
-		WHERE finished_at IS NULL AND (owner IS NOT NULL OR ready_at <= $1) AND ($2 = '' OR root_run = $2)`,
-		s.now().Add(ahead).UnixMicro(), string(w.options.Only))
+	rows, err := s.db.Read().Query(ctx, `SELECT DISTINCT owner FROM runs
+		WHERE owner IS NOT NULL AND ($1 = '' OR root_run = $1)
+		UNION ALL SELECT '' WHERE EXISTS (SELECT 1 FROM runs WHERE owner IS NULL AND ready_at IS NOT NULL
+			AND ready_at <= $2 AND ($1 = '' OR root_run = $1))`,
+		string(w.options.Only), s.now().Add(ahead).UnixMicro())
 	if err != nil {
 		return false, fmt.Errorf("look for work: %w", err)
 	}

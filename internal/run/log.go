@@ -21,6 +21,20 @@ type runLog struct {
 	workspace  string
 	fresh      bool // the run's row is still to be inserted
 	inboxSeen  int64
+	rings      <-chan struct{} // there may be mail
+	stopRings  func()
+}
+
+// subscribe begins to listen for mail. It comes before the first look into the
+// inbox, so that no ring falls between.
+func (l *runLog) subscribe() {
+	l.rings, l.stopRings = l.service.bell.Subscribe(topicMail(l.run.ID))
+}
+
+func (l *runLog) unsubscribe() {
+	if l.stopRings != nil {
+		l.stopRings()
+	}
 }
 
 func newRunLog(s *Service, r gathering.Run) *runLog {
@@ -33,9 +47,6 @@ var _ engine.Log = (*runLog)(nil)
 func (l *runLog) Append(ctx context.Context, c engine.Commit) (bool, error) {
 	m := &member{run: l.run, now: l.service.now()}
 	if err := l.fill(ctx, m, c); err != nil {
-		return false, err
-	}
-	if err := l.writeBlobs(ctx, m.blobs); err != nil {
 		return false, err
 	}
 	if err := l.service.committer.Commit(ctx, m); err != nil {
@@ -60,7 +71,7 @@ func (l *runLog) fill(ctx context.Context, m *member, c engine.Commit) error {
 			return err
 		}
 		m.logs = append(m.logs, row)
-		m.blobs = blobs
+		m.addBlobs(l.run.ID, blobs)
 	}
 	m.consumed = c.Consumed
 	for _, child := range c.Start {
@@ -73,7 +84,7 @@ func (l *runLog) fill(ctx context.Context, m *member, c engine.Commit) error {
 		if err != nil {
 			return fmt.Errorf("encode the request to cancel %s: %w", child.ID, err)
 		}
-		m.mail = append(m.mail, mail{to: child.ID, id: "box_cancel_" + string(l.run.ID), kind: engine.MailCancel, data: store.Encode(data)})
+		m.addMail(mail{to: child.ID, id: "box_cancel_" + string(l.run.ID), kind: engine.MailCancel, data: data})
 	}
 	if c.Ended != nil && l.run.Parent != "" {
 		if err := l.tellParent(m, c); err != nil {
@@ -128,7 +139,7 @@ func (l *runLog) startChild(ctx context.Context, m *member, child engine.StartCh
 		if encodeErr != nil {
 			return fmt.Errorf("encode the refusal of %s: %w", child.ID, encodeErr)
 		}
-		m.mail = append(m.mail, mail{to: l.run.ID, id: childMailID(child.ID), kind: engine.MailChildEnded, data: store.Encode(data)})
+		m.addMail(mail{to: l.run.ID, id: childMailID(child.ID), kind: engine.MailChildEnded, data: data})
 		return nil
 	}
 	if l.run.Depth+1 > gathering.MaxDepth {
@@ -172,7 +183,8 @@ func (l *runLog) startChild(ctx context.Context, m *member, child engine.StartCh
 	insert.parentNode = child.Trigger.Node
 	m.inserts = append(m.inserts, insert)
 	m.logs = append(m.logs, row)
-	return l.writeChildBlobs(ctx, r.ID, blobs)
+	m.addBlobs(r.ID, blobs)
+	return nil
 }
 
 func childMailID(child gathering.RunID) string { return "box_ended_" + string(child) }
@@ -184,28 +196,41 @@ func (l *runLog) tellParent(m *member, c engine.Commit) error {
 	if err != nil {
 		return fmt.Errorf("encode the end of %s: %w", l.run.ID, err)
 	}
-	m.mail = append(m.mail, mail{to: l.run.Parent, id: childMailID(l.run.ID), kind: engine.MailChildEnded, data: store.Encode(data)})
+	m.addMail(mail{to: l.run.Parent, id: childMailID(l.run.ID), kind: engine.MailChildEnded, data: data})
 	return nil
 }
 
-func (l *runLog) writeBlobs(ctx context.Context, blobs []event.Blob) error {
-	return l.writeChildBlobs(ctx, l.run.ID, blobs)
+// longMail stands in the inbox for mail whose text is a blob of its receiver.
+type longMail struct {
+	Blob string `json:"blob"`
 }
 
-// writeChildBlobs writes long values before the row that names them. They are
-// named by their content, so writing them twice is writing them once.
-func (l *runLog) writeChildBlobs(ctx context.Context, id gathering.RunID, blobs []event.Blob) error {
-	for _, b := range blobs {
-		err := l.service.db.Tx(ctx, func(tx *store.Tx) error {
-			_, err := tx.Exec(ctx, `INSERT INTO blobs (run_id, hash, data) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
-				string(id), b.Hash, b.Data)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("write a blob of %s: %w", id, err)
-		}
+// addMail adds mail to the commit. Long text goes beside the inbox, as a long
+// event's data goes beside the log.
+func (m *member) addMail(letter mail) {
+	if len(letter.data) > event.MaxInline {
+		blob := event.NewBlob(letter.data)
+		m.addBlobs(letter.to, []event.Blob{blob})
+		letter.data = []byte(`{"blob":"` + blob.Hash + `"}`)
 	}
-	return nil
+	letter.data = store.Encode(letter.data)
+	m.mail = append(m.mail, letter)
+}
+
+func (l *runLog) openMail(ctx context.Context, data []byte) ([]byte, error) {
+	var long longMail
+	if json.Unmarshal(data, &long) != nil || long.Blob == "" {
+		return data, nil
+	}
+	stored, err := l.service.blob(ctx, l.run.ID, long.Blob)
+	if err != nil {
+		return nil, err
+	}
+	text, err := store.Decode(stored)
+	if err != nil {
+		return nil, fmt.Errorf("read long mail of %s: %w", l.run.ID, err)
+	}
+	return text, nil
 }
 
 // ring wakes those who wait for what was just committed.
@@ -245,13 +270,17 @@ func (l *runLog) Mail(ctx context.Context) ([]engine.Mail, error) {
 		if err := row.Scan(&m.ID, &m.Kind, &data); err != nil {
 			return err
 		}
-		decoded, err := store.Decode(data)
-		m.Data = decoded
+		m.Data, err = store.Decode(data)
 		entries = append(entries, m)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the inbox of %s: %w", l.run.ID, err)
+	}
+	for i := range entries {
+		if entries[i].Data, err = l.openMail(ctx, entries[i].Data); err != nil {
+			return nil, err
+		}
 	}
 	l.inboxSeen = seen
 	return entries, nil

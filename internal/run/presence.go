@@ -22,8 +22,12 @@ type presence struct {
 	liveness store.Liveness
 	seen     map[gathering.InstanceID]sighting
 	held     map[gathering.RunID]held // as of the last beat
-	lastBeat time.Time
+	cutOff   *time.Timer              // ends the shift when beats fail or hang for too long
 }
+
+// patience is how many beats an instance may miss, from the beginning of the
+// last good one on, before it stops its work: others may take it for dead soon.
+const patience = 4
 
 // sighting is a counter and since when it has stood there, on our clock.
 type sighting struct {
@@ -50,7 +54,10 @@ func (p *presence) register(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("register %s: %w", w.instance, err)
 	}
-	p.lastBeat = time.Now()
+	p.cutOff = time.AfterFunc(patience*w.options.Beat, func() {
+		w.logger.Error("the instance is cut off from the database and stops its work")
+		w.stop()
+	})
 	return p.observe(ctx)
 }
 
@@ -70,20 +77,21 @@ func (p *presence) loop(ctx context.Context) {
 }
 
 func (p *presence) beat(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*p.shift.options.Beat)
+	defer cancel()
 	begun := time.Now()
 	n, err := p.liveness.Beat(ctx, `UPDATE instances SET counter = counter + 1 WHERE id = $1`, string(p.shift.instance))
-	switch {
-	case err != nil && begun.Sub(p.lastBeat) < 4*p.shift.options.Beat:
-		return err
-	case err != nil || n == 0:
-		// Others may take this instance for dead, or have. What it owns is no
-		// longer its own to work on.
-		p.shift.logger.ErrorContext(ctx, "the instance is cut off and stops its work")
+	if err == nil && n == 0 {
+		p.shift.logger.ErrorContext(ctx, "others took the instance for dead; it stops its work")
 		p.shift.stop()
-		return err
+		return nil
 	}
-	p.lastBeat = begun
-	if err := p.observe(ctx); err != nil {
+	if err == nil {
+		p.cutOff.Reset(time.Until(begun.Add(patience * p.shift.options.Beat)))
+		err = p.observe(ctx)
+	}
+	if err != nil {
+		clear(p.seen) // how long others were silent counts from when we can hear again
 		return err
 	}
 	p.held, err = p.shift.reconcile(ctx, p.held)
@@ -121,6 +129,9 @@ func (p *presence) observe(ctx context.Context) error {
 			}
 		}
 	}
+	if err := p.shift.service.adopt(ctx); err != nil {
+		return err
+	}
 	for id := range p.seen {
 		if _, there := counters[id]; !there {
 			delete(p.seen, id)
@@ -155,6 +166,7 @@ func (p *presence) dead(ctx context.Context, id gathering.InstanceID, counter in
 // leave takes the instance off the list. Its runs have been let go of by then.
 func (p *presence) leave() {
 	w := p.shift
+	p.cutOff.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), w.options.Drain)
 	defer cancel()
 	err := w.service.db.Tx(ctx, func(tx *store.Tx) error {
@@ -205,7 +217,7 @@ func (h *shift) reconcile(ctx context.Context, before map[gathering.RunID]held) 
 			}
 		case known && last.run.Epoch == is.run.Epoch:
 			h.logger.WarnContext(ctx, "let go of a run that nobody worked on", slog.String("run_id", string(id)))
-			if err := s.release(ctx, is.run); err != nil {
+			if err := s.release(ctx, is.run, 0); err != nil {
 				return now, err
 			}
 		}

@@ -73,12 +73,24 @@ func (s *Service) Runs(ctx context.Context, f gathering.RunFilter) ([]gathering.
 	if limit <= 0 {
 		limit = 50
 	}
-	// States are a comma-separated parameter, because lists differ between the databases.
-	rows, err := s.db.Read().Query(ctx, `SELECT `+runColumns+` FROM runs
-		WHERE ($1 = '' OR project = $1) AND ($2 = '' OR parent_run = $2) AND ($3 = '' OR root_run = $3)
-		AND ($4 = '' OR $4 LIKE '%,' || state || ',%') AND ($5 = '' OR id < $5)
-		ORDER BY id DESC LIMIT $6`,
-		string(f.Project), string(f.Parent), string(f.Root), stateList(states), string(f.Before), min(limit, 500))
+	// States are a comma-separated parameter, because lists differ between the
+	// databases. A run's family is found by an index of its own.
+	const (
+		selected = ` AND ($1 = '' OR project = $1) AND ($2 = '' OR $2 LIKE '%,' || state || ',%')
+			AND ($3 = '' OR id < $3) ORDER BY id DESC LIMIT $4`
+		all      = `SELECT ` + runColumns + ` FROM runs WHERE $5 = ''` + selected
+		children = `SELECT ` + runColumns + ` FROM runs WHERE parent_run = $5` + selected
+		family   = `SELECT ` + runColumns + ` FROM runs WHERE root_run = $5 AND depth > 0` + selected
+	)
+	query, of := all, ""
+	switch {
+	case f.Parent != "":
+		query, of = children, string(f.Parent)
+	case f.Root != "":
+		query, of = family, string(f.Root)
+	}
+	rows, err := s.db.Read().Query(ctx, query,
+		string(f.Project), stateList(states), string(f.Before), min(limit, 500), of)
 	if err != nil {
 		return nil, fmt.Errorf("list runs: %w", err)
 	}
@@ -160,6 +172,7 @@ func (s *Service) Watch(ctx context.Context, id gathering.RunID, after int64) it
 		defer cancel()
 		poll := time.NewTicker(watchPoll)
 		defer poll.Stop()
+		ended := false
 		for {
 			events, err := s.Events(ctx, id, after, 1000)
 			if err != nil {
@@ -174,6 +187,17 @@ func (s *Service) Watch(ctx context.Context, id gathering.RunID, after int64) it
 			}
 			if len(events) > 0 {
 				continue
+			}
+			if ended {
+				return
+			}
+			r, err := s.Run(ctx, id)
+			if err != nil {
+				yield(gathering.Event{}, err)
+				return
+			}
+			if ended = r.State.Terminal(); ended {
+				continue // it may have ended since the events were read
 			}
 			select {
 			case <-rings:
@@ -218,6 +242,7 @@ func (s *Service) fold(ctx context.Context, r gathering.Run) (*engine.State, err
 			return nil, err
 		}
 	}
+	state.TakeProgress() // what ended before is no progress of who folds it
 	return state, nil
 }
 

@@ -26,6 +26,11 @@ type Pipelines interface {
 	Admit(ctx context.Context, project gathering.ProjectID, name string, input json.RawMessage) (gathering.PipelineID, int, error)
 }
 
+// maxCommit bounds what one turn of one run may write, in bytes. A turn that
+// would write more, such as one that starts hundreds of children with megabytes
+// of input each, cannot be made.
+const maxCommit = 128 << 20
+
 // Options configure a [Service].
 type Options struct {
 	DB        *store.DB
@@ -52,7 +57,7 @@ func NewService(o Options) *Service {
 		s.now = time.Now
 	}
 	s.committer = store.NewCommitter(store.CommitterOptions[*member]{
-		Write: s.write, Reread: s.reread, Size: (*member).size,
+		Write: s.write, Reread: s.reread, Size: (*member).size, MaxMember: maxCommit,
 	})
 	return s
 }
@@ -91,6 +96,11 @@ func (s *Service) Start(ctx context.Context, n New) (gathering.Run, error) {
 	}
 	if r.ID == "" {
 		r.ID = gathering.NewRunID(now)
+	} else if _, err := s.Run(ctx, r.ID); gathering.KindOf(err) != gathering.KindNotFound {
+		if err == nil {
+			err = gathering.NewError(gathering.KindConflict, "there is a run %s already", r.ID)
+		}
+		return gathering.Run{}, err
 	}
 	r.Root = r.ID
 	queued := gathering.RunQueuedData{
@@ -105,6 +115,10 @@ func (s *Service) Start(ctx context.Context, n New) (gathering.Run, error) {
 }
 
 func checkNew(n New) error {
+	if n.ID != "" && !gathering.ValidRunID(n.ID) {
+		return gathering.NewError(gathering.KindInvalid, "the ID is none that a run can have").
+			WithFields(gathering.FieldError{Field: "id", Problem: "must be run_ and 26 letters and digits"})
+	}
 	if n.Input != nil {
 		if err := gathering.CheckJSON("input", n.Input); err != nil {
 			return err
@@ -141,8 +155,12 @@ func (s *Service) insert(ctx context.Context, graph *engine.Graph, r gathering.R
 	l.fresh = true
 	l.parentNode = queued.Trigger.Node
 	l.workspace = queued.Workspace // for children that this very commit starts
+	if worker != nil {
+		l.subscribe()
+	}
 	if _, err := l.Append(ctx, engine.NewCommit(state, turn)); err != nil {
 		if worker != nil {
+			l.unsubscribe()
 			worker.giveBack(r.ID)
 		}
 		return gathering.Run{}, fmt.Errorf("insert %s: %w", r.ID, err)

@@ -95,8 +95,12 @@ func (h *shift) claimLoop() {
 	}
 }
 
-// claimBatch bounds how many runs one transaction claims.
-const claimBatch = 64
+const (
+	// claimBatch bounds how many runs one transaction claims.
+	claimBatch = 64
+	// ending is how long a run is left alone that this worker is not done with yet.
+	ending = 100 * time.Millisecond
+)
 
 func (h *shift) claimAll() error {
 	for h.ctx.Err() == nil {
@@ -112,7 +116,7 @@ func (h *shift) claimAll() error {
 			if !h.reserve(c.run.ID) {
 				// The former ownership of the run by this worker is just ending, or
 				// the worker is: it is put back.
-				if err := h.service.release(context.WithoutCancel(h.ctx), c.run); err != nil {
+				if err := h.service.release(context.WithoutCancel(h.ctx), c.run, ending); err != nil {
 					return err
 				}
 				continue
@@ -131,44 +135,90 @@ func (h *shift) claimAll() error {
 func (h *shift) resume(c claimed) {
 	l := newRunLog(h.service, c.run)
 	l.parentNode = c.parentNode
+	l.subscribe()
+	if c.run.Crashes >= maxCrashes {
+		h.giveUp(l)
+		return
+	}
 	state, turn, err := h.takeover(l, c.crashed)
 	if err != nil {
 		h.end(l, engine.Released, err)
 		return
 	}
-	h.move(l, state, turn, false)
+	h.move(l, state, turn)
+}
+
+// giveUp ends a run that took its hosts down too often.
+func (h *shift) giveUp(l *runLog) {
+	defer l.unsubscribe()
+	defer h.giveBack(l.run.ID)
+	if err := h.service.giveUp(h.ctx, l); err != nil {
+		h.logger.ErrorContext(h.ctx, "could not give a run up", slog.String("run_id", string(l.run.ID)), slog.String("error", err.Error()))
+	}
 }
 
 func (h *shift) takeover(l *runLog, crashed bool) (*engine.State, engine.Turn, error) {
-	state, err := h.service.fold(h.ctx, l.run)
+	var (
+		state *engine.State
+		mail  []engine.Mail
+	)
+	err := patiently(h.ctx, func() error {
+		var err error
+		if state, err = h.service.fold(h.ctx, l.run); err != nil {
+			return err
+		}
+		mail, err = l.Mail(h.ctx)
+		return err
+	})
 	if err != nil {
 		return nil, engine.Turn{}, err
 	}
 	l.workspace = state.Queued.Workspace
-	turn, err := engine.Next(state, h.service.now(), engine.Takeover{Instance: h.instance, Crashed: crashed})
+	turn, err := engine.Next(state, h.service.now(), engine.Takeover{Instance: h.instance, Crashed: crashed, Mail: mail})
 	if err != nil {
 		return nil, engine.Turn{}, fmt.Errorf("take %s over: %w", l.run.ID, err)
 	}
-	if len(turn.Events) == 0 {
-		return state, turn, nil
+	c := engine.NewCommit(state, turn)
+	for _, m := range mail {
+		c.Consumed = append(c.Consumed, m.ID)
 	}
-	if _, err := l.Append(h.ctx, engine.NewCommit(state, turn)); err != nil {
+	if _, err := l.Append(h.ctx, c); err != nil {
 		return nil, engine.Turn{}, fmt.Errorf("take %s over: %w", l.run.ID, err)
 	}
 	return state, turn, nil
 }
 
+// readPatience is how long a database that is away is waited for before a run
+// that was just claimed is put back.
+const readPatience = 10 * time.Second
+
+// patiently repeats fn while the database is away, for a while.
+func patiently(ctx context.Context, fn func() error) error {
+	deadline := time.Now().Add(readPatience)
+	pause := time.NewTicker(200 * time.Millisecond)
+	defer pause.Stop()
+	for {
+		err := fn()
+		if gathering.KindOf(err) != gathering.KindUnavailable || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
 // own begins to work on a run that was just inserted as this worker's.
 func (h *shift) own(l *runLog, state *engine.State, turn engine.Turn) {
 	l.workspace = state.Queued.Workspace
-	go h.move(l, state, turn, true)
+	go h.move(l, state, turn)
 }
 
-func (h *shift) move(l *runLog, state *engine.State, turn engine.Turn, fresh bool) {
-	mail, cancel := h.service.bell.Subscribe(topicMail(l.run.ID))
-	defer cancel()
+func (h *shift) move(l *runLog, state *engine.State, turn engine.Turn) {
 	owner := &engine.Owner{
-		State: state, Log: l, Now: h.service.now, Instance: h.instance, Bell: mail, Fresh: fresh,
+		State: state, Log: l, Now: h.service.now, Instance: h.instance, Bell: l.rings,
 		ParkAfter: h.options.ParkAfter, Drain: h.options.Drain, Logger: h.logger,
 	}
 	ending, err := owner.Run(h.ctx, turn)
@@ -178,6 +228,7 @@ func (h *shift) move(l *runLog, state *engine.State, turn engine.Turn, fresh boo
 // end settles what becomes of a run that this worker no longer moves.
 func (h *shift) end(l *runLog, ending engine.Ending, err error) {
 	defer h.giveBack(l.run.ID)
+	defer l.unsubscribe()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), h.options.Drain)
 	defer cancel()
 	id := slog.String("run_id", string(l.run.ID))
@@ -187,14 +238,11 @@ func (h *shift) end(l *runLog, ending engine.Ending, err error) {
 	case gathering.CodeOf(err) == gathering.CodeFenced:
 		h.logger.Warn("another instance owns the run by now", id)
 		return
-	case err == nil, errors.Is(err, context.Canceled), gathering.KindOf(err) == gathering.KindUnavailable:
-		if err != nil {
-			h.logger.Warn("let go of a run", id, slog.String("error", err.Error()))
-		}
-		err = h.service.release(ctx, l.run)
+	case err == nil, errors.Is(err, context.Canceled):
+		err = h.service.release(ctx, l.run, 0)
 	default:
 		h.logger.Error("could not move a run", id, slog.String("error", err.Error()))
-		err = h.service.stuck(ctx, l.run)
+		err = h.service.stuck(ctx, l)
 	}
 	if err != nil {
 		h.logger.Error("could not let go of a run", id, slog.String("error", err.Error()))

@@ -27,9 +27,12 @@ type CommitterOptions[M any] struct {
 	Size func(member M) int
 	// MaxRows is how many members one batch takes. Default: 1000.
 	MaxRows int
-	// MaxBytes is how many bytes one batch takes; a larger member is refused.
-	// Default: 4 MiB.
+	// MaxBytes is how many bytes one batch takes; a larger member is written
+	// alone. Default: 4 MiB.
 	MaxBytes int
+	// MaxMember is how many bytes one member may have; a larger one is refused.
+	// Default: MaxBytes.
+	MaxMember int
 	// Patience is how long one batch may take with everything that is tried
 	// again because the database was away. Default: 10 s.
 	Patience time.Duration
@@ -68,6 +71,9 @@ func NewCommitter[M any](o CommitterOptions[M]) *Committer[M] {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = 4 << 20
 	}
+	if o.MaxMember == 0 {
+		o.MaxMember = o.MaxBytes
+	}
 	if o.Patience == 0 {
 		o.Patience = 10 * time.Second
 	}
@@ -81,8 +87,8 @@ func NewCommitter[M any](o CommitterOptions[M]) *Committer[M] {
 // the result is waited for.
 func (c *Committer[M]) Commit(ctx context.Context, member M) error {
 	e := &entry[M]{member: member, size: c.options.Size(member), done: make(chan error, 1)}
-	if e.size > c.options.MaxBytes {
-		return gathering.NewError(gathering.KindTooLarge, "%d bytes are to be written at once; the limit is %d", e.size, c.options.MaxBytes)
+	if e.size > c.options.MaxMember {
+		return gathering.NewError(gathering.KindTooLarge, "%d bytes are to be written at once; the limit is %d", e.size, c.options.MaxMember)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -160,7 +166,7 @@ func (c *Committer[M]) take() []*entry[M] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n, size := 0, 0
-	for n < len(c.queue) && n < c.options.MaxRows && size+c.queue[n].size <= c.options.MaxBytes {
+	for n < len(c.queue) && n < c.options.MaxRows && (n == 0 || size+c.queue[n].size <= c.options.MaxBytes) {
 		size += c.queue[n].size
 		n++
 	}

@@ -44,9 +44,10 @@ CREATE TABLE runs (
     created_at      BIGINT NOT NULL,
     finished_at     BIGINT
 );
-CREATE INDEX runs_ready ON runs (priority DESC, ready_at, id) WHERE owner IS NULL AND ready_at IS NOT NULL;
+CREATE INDEX runs_ready ON runs (ready_at, priority) WHERE owner IS NULL AND ready_at IS NOT NULL;
 CREATE INDEX runs_owned ON runs (owner) WHERE owner IS NOT NULL;
-CREATE INDEX runs_tree ON runs (root_run, parent_run) WHERE parent_run IS NOT NULL;
+CREATE INDEX runs_root ON runs (root_run) WHERE depth > 0;
+CREATE INDEX runs_parent ON runs (parent_run) WHERE parent_run IS NOT NULL;
 CREATE UNIQUE INDEX runs_key ON runs (project, run_key) WHERE run_key IS NOT NULL AND finished_at IS NULL;
 CREATE INDEX runs_concurrency ON runs (concurrency_key) WHERE concurrency_key IS NOT NULL AND finished_at IS NULL;
 
