@@ -3,50 +3,66 @@ package run
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"gathering"
 	"gathering/internal/store"
 )
 
+// proofs of life: what the counters of other instances were when they were
+// first looked at.
+type proofs struct {
+	mu    sync.Mutex
+	first map[gathering.InstanceID]int64
+}
+
+// alive reports whether an instance has raised its counter since it was first
+// looked at.
+func (p *proofs) alive(id gathering.InstanceID, counter int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	first, seen := p.first[id]
+	if !seen {
+		if p.first == nil {
+			p.first = make(map[gathering.InstanceID]int64)
+		}
+		p.first[id] = counter
+	}
+	return seen && counter != first
+}
+
 // Idle reports whether the worker has nothing to do: of the runs that it may
 // take, it owns none, none is due within the time ahead, and those that others
-// own have an owner who is alive. What is parked for longer, or for mail, does
-// not keep it busy.
+// own have an owner who showed to be alive since Idle was first called. What is
+// parked for longer, or for mail, does not keep it busy.
 func (w *Worker) Idle(ctx context.Context, ahead time.Duration) (bool, error) {
 	s := w.service
 	var self gathering.InstanceID
 	if current := s.local.current.Load(); current != nil {
 		self = current.instance
 	}
-	rows, err := s.db.Read().Query(ctx, `SELECT DISTINCT owner FROM runs
-		WHERE owner IS NOT NULL AND ($1 = '' OR root_run = $1)
-		UNION ALL SELECT '' WHERE EXISTS (SELECT 1 FROM runs WHERE owner IS NULL AND ready_at IS NOT NULL
-			AND ready_at <= $2 AND ($1 = '' OR root_run = $1))`,
-		string(w.options.Only), s.now().Add(ahead).UnixMicro())
+	rows, err := s.db.Read().Query(ctx, `SELECT coalesce(runs.owner, ''), coalesce(max(instances.counter), 0)
+		FROM runs LEFT JOIN instances ON instances.id = runs.owner
+		WHERE runs.finished_at IS NULL AND (runs.owner IS NOT NULL OR runs.ready_at <= $1) AND ($2 = '' OR runs.root_run = $2)
+		GROUP BY runs.owner`, s.now().Add(ahead).UnixMicro(), string(w.options.Only))
 	if err != nil {
 		return false, fmt.Errorf("look for work: %w", err)
 	}
-	var owners []gathering.InstanceID
+	idle := true
 	err = rows.Each(func(row store.Scanner) error {
-		var owner gathering.InstanceID
-		err := row.Scan(&owner)
-		owners = append(owners, owner)
+		var (
+			owner   gathering.InstanceID
+			counter int64
+		)
+		err := row.Scan(&owner, &counter)
+		idle = idle && owner != "" && owner != self && w.proofs.alive(owner, counter)
 		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("look for work: %w", err)
 	}
-	for _, owner := range owners {
-		if owner == "" || owner == self {
-			return false, nil
-		}
-		alive, err := s.db.Alive(ctx, livenessKey(owner))
-		if err != nil || !alive {
-			return false, err
-		}
-	}
-	return true, nil
+	return idle, nil
 }
 
 // Orphaned reports whether a run's owner is dead and no other instance has

@@ -55,7 +55,7 @@ func (p *presence) register(ctx context.Context) error {
 		return fmt.Errorf("register %s: %w", w.instance, err)
 	}
 	p.cutOff = time.AfterFunc(patience*w.options.Beat, func() {
-		w.logger.Error("the instance is cut off from the database and stops its work")
+		w.logger.ErrorContext(w.ctx, "the instance is cut off from the database and stops its work")
 		w.stop()
 	})
 	return p.observe(ctx)

@@ -172,32 +172,23 @@ func (s *Service) Watch(ctx context.Context, id gathering.RunID, after int64) it
 		defer cancel()
 		poll := time.NewTicker(watchPoll)
 		defer poll.Stop()
-		ended := false
 		for {
-			events, err := s.Events(ctx, id, after, 1000)
+			events, over, err := s.more(ctx, id, after)
 			if err != nil {
 				yield(gathering.Event{}, err)
 				return
 			}
 			for _, e := range events {
 				after = e.Seq
-				if !yield(e, nil) || engine.EndsRun(e.Type) {
+				if !yield(e, nil) {
 					return
 				}
 			}
-			if len(events) > 0 {
+			switch {
+			case over:
+				return
+			case len(events) > 0:
 				continue
-			}
-			if ended {
-				return
-			}
-			r, err := s.Run(ctx, id)
-			if err != nil {
-				yield(gathering.Event{}, err)
-				return
-			}
-			if ended = r.State.Terminal(); ended {
-				continue // it may have ended since the events were read
 			}
 			select {
 			case <-rings:
@@ -208,6 +199,17 @@ func (s *Service) Watch(ctx context.Context, id gathering.RunID, after int64) it
 			}
 		}
 	}
+}
+
+// more returns what follows in a log, and whether that is all there will ever be.
+func (s *Service) more(ctx context.Context, id gathering.RunID, after int64) (events []gathering.Event, over bool, err error) {
+	// The row comes first: of a run that had ended by then all events are there.
+	r, err := s.Run(ctx, id)
+	if err != nil {
+		return nil, false, err
+	}
+	events, err = s.Events(ctx, id, after, 1000)
+	return events, r.State.Terminal() && len(events) == 0, err
 }
 
 // Report folds a run's log and tells where it and its nodes stand.

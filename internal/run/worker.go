@@ -56,6 +56,7 @@ type Worker struct {
 	ctx     context.Context //nolint:containedctx // the lifetime of the worker, which its shifts share
 	stop    context.CancelFunc
 	ended   chan struct{}
+	proofs  proofs
 }
 
 // localWorker is the shift of this process, if there is one.
