@@ -70,3 +70,48 @@ func TestChildOfTheFirstCommitWorksInItsParentsDirectory(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatOthersWorkOnKeepsNobodyBusyOnceTheyShowedToBeAlive(t *testing.T) {
+	t.Parallel()
+	where := storetest.PostgreSQL(t)
+	p := newPipelines()
+	begun, finish := make(chan struct{}), make(chan struct{})
+	p.add(t, "slow", []engine.Node{trigger(), does("a", func(context.Context, engine.Job) (engine.Outcome, error) {
+		close(begun)
+		<-finish
+		return engine.Outcome{}, nil
+	})}, "t→a")
+	other := openHouse(t, storetest.Open(t, where), p)
+	// An hour between its beats: to others it is as if it were dead.
+	w, err := other.Work(t.Context(), run.WorkerOptions{Beat: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Stop)
+	t.Cleanup(func() { close(finish) })
+	other.start("slow")
+	<-begun
+
+	db := storetest.Open(t, where)
+	h := openHouse(t, db, p)
+	mine, err := h.Work(t.Context(), run.WorkerOptions{Beat: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(mine.Stop)
+	for range 3 {
+		if idle, err := mine.Idle(t.Context(), 0); idle || err != nil {
+			t.Fatalf("while nobody knows whether the owner lives: idle is %v, %v, want false", idle, err)
+		}
+	}
+	err = db.Tx(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec(t.Context(), `UPDATE instances SET counter = counter + 1`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if idle, err := mine.Idle(t.Context(), 0); !idle || err != nil {
+		t.Errorf("after the owner's next beat: idle is %v, %v, want true", idle, err)
+	}
+}
