@@ -352,4 +352,7 @@ func TestCancelAfterAKill(t *testing.T) {
 		t.Errorf("cancel says: %s", out)
 	}
 	p.wantOne(gathering.RunCancelled)
+	if got := p.model.count("task-a"); got != 1 {
+		t.Errorf("the model was asked %d times, want once: a run that is cancelled does not begin anew", got)
+	}
 }

@@ -44,7 +44,7 @@ func (c *runsCancelCmd) Run(ctx context.Context, s *shell) error {
 
 // handOver is how long a data directory may be held by a process that does not
 // listen on its control socket.
-const handOver = 5 * time.Second
+const handOver = 2 * time.Second
 
 // interrupted is the cause of a context that ended, or else err.
 func interrupted(ctx context.Context, err error) error {

@@ -1,6 +1,9 @@
 package cli_test
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -276,6 +279,46 @@ func TestDemo(t *testing.T) {
 			d.run("runs", "list", "--project", "default").exits(0).says("no runs")
 		})
 	}
+}
+
+func TestDemoWithAModel(t *testing.T) {
+	t.Parallel()
+	answering := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"id":"1","object":"chat.completion","model":"m","choices":[{"index":0,"finish_reason":"stop",`+
+			`"message":{"role":"assistant","content":"Written by a model."}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`)
+	}))
+	t.Cleanup(answering.Close)
+	dir := repository(t, 5)
+	tests := []struct {
+		name, url string
+		args      []string
+		says      []string
+	}{
+		{"that answers", answering.URL, nil, []string{"because OPENAI_API_KEY is set", "Written by a model.", "Summaries by openai/"}},
+		{"that is named", answering.URL, []string{"--model", "openai/some-model"}, []string{"summaries by openai/some-model", "Summaries by openai/some-model."}},
+		{"that cannot be reached", "http://127.0.0.1:1", nil, []string{"because OPENAI_API_KEY is set", "about_extracted  completed", "keeps bees", "Summaries by offline/extract"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			d.env["OPENAI_API_KEY"], d.env["OPENAI_BASE_URL"] = "secret-key", test.url
+			r := d.run(append([]string{"demo", dir}, test.args...)...).exits(0)
+			_, path, _ := strings.Cut(r.stdout, "The whole document: ")
+			path, _, _ = strings.Cut(path, "\n")
+			document, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.stdout += string(document)
+			r.says(test.says...)
+			if strings.Contains(r.stdout+r.stderr, "secret-key") {
+				t.Error("the key is told")
+			}
+		})
+	}
+	newDesk(t).run("demo", dir, "--model", "nobody/nothing").exits(2).tells("there is no such model provider")
 }
 
 func TestExamples(t *testing.T) {

@@ -16,7 +16,7 @@ func (s *shell) view(t *progress.Tree) view {
 	}
 	v := &liveView{
 		live: progress.NewLive(s.Stdout, s.Terminal), tree: t, shell: s,
-		style: progress.Style{Color: s.color(), ASCII: s.ascii()},
+		style: progress.Style{Color: s.color(), ASCII: s.ascii(), Folded: true},
 	}
 	s.errors.guard(v.live.Around)
 	return v

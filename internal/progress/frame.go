@@ -13,6 +13,9 @@ import (
 type Style struct {
 	Color bool
 	ASCII bool // no character beyond ASCII as a mark
+	// Folded: of a child run that completed only the node that waited for it
+	// is drawn.
+	Folded bool
 }
 
 // Frame is the tree as it looks at a moment: lines of at most width-1 columns,
@@ -56,7 +59,7 @@ func (s Style) lines(t *Tree, now time.Time, indent string) []line {
 	}
 	for _, n := range t.Nodes {
 		lines = append(lines, s.node(n, now, indent+"  ", column))
-		if n.Child != nil {
+		if n.Child != nil && (!s.Folded || n.Child.State != gathering.RunCompleted) {
 			below := s.lines(n.Child, now, indent+"    ")
 			below[0].busy = !n.Child.State.Terminal()
 			lines = append(lines, below...)

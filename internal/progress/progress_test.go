@@ -145,6 +145,19 @@ func TestFrame(t *testing.T) {
 	}
 }
 
+func TestFoldedFrameLeavesOutChildrenThatCompleted(t *testing.T) {
+	t.Parallel()
+	tree := family(t)
+	style := progress.Style{Folded: true}
+	if got := strings.Join(style.Frame(tree, at(time.Second), 80, 50), "\n"); !strings.Contains(got, "▸ child") {
+		t.Errorf("a child at work is left out:\n%s", got)
+	}
+	apply(t, tree.Node("below").Child, event("", gathering.EventRunCompleted, time.Second, nil))
+	if got := strings.Join(style.Frame(tree, at(time.Second), 80, 50), "\n"); strings.Contains(got, "child") || !strings.Contains(got, "below") {
+		t.Errorf("a child that completed is drawn:\n%s", got)
+	}
+}
+
 func TestFrameInASCIIHasNoOtherMarks(t *testing.T) {
 	t.Parallel()
 	for _, line := range (progress.Style{ASCII: true}).Frame(newTree("a", "b", "c"), begun, 80, 20) {
