@@ -87,7 +87,7 @@ type Answer struct {
 //   - KindInvalid before the first call: no such model or tool, a missing key,
 //     a faulty schema
 //   - what the model call failed with; a delay that the provider asked for is
-//     kept, see [llm.RetryAfter]
+//     kept, see [gathering.RetryAfter]
 //   - KindExhausted with CodeMaxSteps or CodeRepeatedCall
 //   - KindInvalid when the answer does not match the schema after one repair
 //   - KindConflict with CodeUnknownOutcome when a call may have acted
@@ -198,7 +198,7 @@ func (c *conversation) countRepeats(asked toolCall) error {
 		return nil
 	}
 	return gathering.NewError(gathering.KindExhausted,
-		"the agent asked for the same call of %s %d times in a row", llm.Brief(asked.Tool), maxRepeats).
+		"the agent asked for the same call of %s %d times in a row", gathering.Brief(asked.Tool), maxRepeats).
 		WithCode(gathering.CodeRepeatedCall)
 }
 

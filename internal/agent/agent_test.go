@@ -631,7 +631,7 @@ func TestModelFaults(t *testing.T) {
 			j := &journal{}
 			answer, err := loop(llmtest.New(tt.turn), newWorkshop(t, nil)).Run(t.Context(), task(j))
 			wantError(t, err, tt.kind, "")
-			if got := llm.RetryAfter(err); got != tt.after {
+			if got := gathering.RetryAfter(err); got != tt.after {
 				t.Errorf("got retry after %s, want %s", got, tt.after)
 			}
 			if diff := cmp.Diff(tt.recorded, j.keys()); diff != "" {

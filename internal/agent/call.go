@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"gathering"
-	"gathering/internal/llm"
 )
 
 // call makes the tool calls of one turn, several at a time, and returns their
@@ -83,7 +82,7 @@ func (c *conversation) one(ctx context.Context, key string, asked toolCall) (gat
 	t, input, err := c.accept(asked)
 	if err != nil {
 		// The call is not made; the model is told why.
-		step.Name = llm.Brief(asked.Tool)
+		step.Name = gathering.Brief(asked.Tool)
 		step.Failure = gathering.FailureOf(err)
 		return step, c.record(ctx, step)
 	}

@@ -10,16 +10,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"charm.land/fantasy"
 
 	"gathering"
+	"gathering/internal/safedial"
 )
-
-// maxSaid bounds, in bytes, what a provider's own words may add to a message.
-const maxSaid = 300
 
 // Origin says where an error came from, for its message.
 type Origin struct {
@@ -40,51 +36,8 @@ func (e *StatusError) Error() string {
 	return strings.TrimSuffix(fmt.Sprintf("status %d: %s", e.Status, e.Message), ": ")
 }
 
-// DelayedError is an error after which the provider asked to be left alone for
-// a while.
-type DelayedError struct {
-	err   error
-	after time.Duration
-}
-
-// Error is the text of the error itself.
-func (e *DelayedError) Error() string { return e.err.Error() }
-
-// Unwrap returns the error itself, a *[gathering.Error].
-func (e *DelayedError) Unwrap() error { return e.err }
-
-// RetryAfter is how long the provider asked to be left alone, above 0.
-func (e *DelayedError) RetryAfter() time.Duration { return e.after }
-
-// RetryAfter returns how long the provider asked to be left alone, or 0.
-func RetryAfter(err error) time.Duration {
-	if d, ok := errors.AsType[*DelayedError](err); ok {
-		return d.after
-	}
-	return 0
-}
-
-// ParseRetryAfter reads a Retry-After header: seconds, or a time, which is
-// taken relative to the answer's Date. It returns 0 where there is none.
-func ParseRetryAfter(h http.Header) time.Duration {
-	value := strings.TrimSpace(h.Get("Retry-After"))
-	if seconds, err := strconv.ParseFloat(value, 64); err == nil {
-		const day = 24 * 60 * 60
-		return time.Duration(max(0, min(seconds, day)) * float64(time.Second))
-	}
-	until, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	date, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		return 0
-	}
-	return max(0, until.Sub(date))
-}
-
 // Translate turns the error of a model call into a *[gathering.Error], inside
-// a [DelayedError] where the provider named a delay. The error of a context
+// a [gathering.DelayedError] where the provider named a delay. The error of a context
 // that ended is kept, so that its kind is timeout or cancelled. What the
 // provider said appears shortened; the request never does.
 func Translate(err error, from Origin) error {
@@ -95,7 +48,7 @@ func Translate(err error, from Origin) error {
 		return err
 	}
 	if answer, ok := errors.AsType[*StatusError](err); ok {
-		return delayed(statusError(answer, from), answer.RetryAfter)
+		return gathering.Delayed(statusError(answer, from), answer.RetryAfter)
 	}
 	if answer, ok := errors.AsType[*fantasy.ProviderError](err); ok && answer.StatusCode != 0 {
 		return translateProviderError(answer, from)
@@ -120,13 +73,13 @@ func translateProviderError(answer *fantasy.ProviderError, from Origin) error {
 	for k, v := range answer.ResponseHeaders {
 		header.Set(k, v)
 	}
-	return Translate(&StatusError{answer.StatusCode, ParseRetryAfter(header), answer.Message}, from)
+	return Translate(&StatusError{answer.StatusCode, safedial.RetryAfter(header), answer.Message}, from)
 }
 
 // statusError chooses the kind by the status: what may pass is unavailable,
 // exhausted or timeout; what will not pass by waiting is invalid.
 func statusError(answer *StatusError, from Origin) error {
-	said := Brief(answer.Message)
+	said := gathering.Brief(answer.Message)
 	switch status := answer.Status; {
 	case status == http.StatusTooManyRequests:
 		return fault(gathering.KindExhausted, from, "the provider's limit is reached", answer)
@@ -162,7 +115,7 @@ func fault(kind gathering.Kind, from Origin, problem string, cause error) error 
 	if cause == nil {
 		return err
 	}
-	return err.WithCause(errors.New(Brief(cause.Error())))
+	return err.WithCause(errors.New(gathering.Brief(cause.Error())))
 }
 
 func sentence(from Origin, problem, said string) string {
@@ -171,33 +124,4 @@ func sentence(from Origin, problem, said string) string {
 		text += ": " + said
 	}
 	return text
-}
-
-func delayed(err error, after time.Duration) error {
-	if after <= 0 {
-		return err
-	}
-	return &DelayedError{err, after}
-}
-
-// Brief returns text on one line, without control characters, cut to a few
-// hundred bytes with a mark where it was longer.
-func Brief(text string) string {
-	var b strings.Builder
-	space := false
-	for _, r := range text {
-		if unicode.IsSpace(r) || unicode.IsControl(r) || r == utf8.RuneError {
-			space = b.Len() > 0
-			continue
-		}
-		if b.Len() >= maxSaid {
-			return b.String() + " …"
-		}
-		if space {
-			b.WriteByte(' ')
-			space = false
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }

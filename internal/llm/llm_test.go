@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -55,26 +54,13 @@ func TestTranslate(t *testing.T) {
 			if got.Kind != tt.kind || got.Message != tt.message {
 				t.Errorf("got %q %q, want %q %q", got.Kind, got.Message, tt.kind, tt.message)
 			}
-			if got := llm.RetryAfter(err); got != tt.after {
+			if got := gathering.RetryAfter(err); got != tt.after {
 				t.Errorf("got retry after %s, want %s", got, tt.after)
 			}
 			if text := err.Error(); strings.Contains(text, "hush") || len(text) > 500 {
 				t.Errorf("the error tells too much: %s", text)
 			}
 		})
-	}
-}
-
-func TestParseRetryAfter(t *testing.T) {
-	t.Parallel()
-	for value, want := range map[string]time.Duration{
-		"": 0, "2": 2 * time.Second, "0.5": 500 * time.Millisecond, "-3": 0, "soon": 0, "1e99": 24 * time.Hour,
-		"Mon, 02 Jan 2006 15:05:00 GMT": 55 * time.Second, "Mon, 02 Jan 2006 15:00:00 GMT": 0,
-	} {
-		header := http.Header{"Retry-After": {value}, "Date": {"Mon, 02 Jan 2006 15:04:05 GMT"}}
-		if got := llm.ParseRetryAfter(header); got != want {
-			t.Errorf("%q: got %s, want %s", value, got, want)
-		}
 	}
 }
 

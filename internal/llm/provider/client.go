@@ -12,6 +12,7 @@ import (
 
 	"gathering"
 	"gathering/internal/llm"
+	"gathering/internal/safedial"
 )
 
 const (
@@ -70,7 +71,7 @@ func (c *client) Do(request *http.Request) (*http.Response, error) {
 		body, _ := io.ReadAll(io.LimitReader(response.Body, maxFault))
 		return nil, &llm.StatusError{
 			Status:     response.StatusCode,
-			RetryAfter: llm.ParseRetryAfter(response.Header),
+			RetryAfter: safedial.RetryAfter(response.Header),
 			Message:    c.redact(said(body)),
 		}
 	}
@@ -97,7 +98,7 @@ func said(body []byte) string {
 		if bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
 			return "" // a page, from something in between
 		}
-		return llm.Brief(string(body))
+		return gathering.Brief(string(body))
 	}
 	var inner struct {
 		Message string `json:"message"`
@@ -110,7 +111,7 @@ func said(body []byte) string {
 	default:
 		text = document.Message
 	}
-	return llm.Brief(text)
+	return gathering.Brief(text)
 }
 
 // bounded is a body that ends in an error where it is longer than it may be.

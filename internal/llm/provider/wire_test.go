@@ -233,7 +233,7 @@ func TestWireFaults(t *testing.T) {
 			if diff := cmp.Diff(tt.message, gathering.FailureOf(err).Message); diff != "" {
 				t.Errorf("message (-want +got):\n%s", diff)
 			}
-			if got, want := llm.RetryAfter(err), tt.after; got != want {
+			if got, want := gathering.RetryAfter(err), tt.after; got != want {
 				t.Errorf("got retry after %s, want %s", got, want)
 			}
 			if got, want := s.requests.Load(), int64(1); got != want {
