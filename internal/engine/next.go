@@ -282,17 +282,6 @@ func Queue(s *State, now time.Time, data gathering.RunQueuedData) (Turn, error) 
 	return t.Turn, t.err
 }
 
-// EndsRun reports whether an event of this type is a run's last.
-func EndsRun(t gathering.EventType) bool {
-	switch t {
-	case gathering.EventRunCompleted, gathering.EventRunFailed, gathering.EventRunCancelled,
-		gathering.EventRunTimedOut, gathering.EventRunBudgetExhausted:
-		return true
-	default:
-		return false
-	}
-}
-
 // GiveUp is the commit that ends a run whose state cannot be folded, after its
 // last event.
 func GiveUp(last gathering.Event, now time.Time, reason error) (Commit, error) {
