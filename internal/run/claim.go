@@ -25,16 +25,22 @@ type claimed struct {
 // their priority.
 const claimWindow = 1000
 
+const (
+	claimable = `SELECT ` + runColumns + `, coalesce(parent_node, '') FROM runs WHERE id IN
+		(SELECT id FROM runs WHERE owner IS NULL AND ready_at IS NOT NULL AND ready_at <= $1
+			AND min_engine <= $2 AND ($3 = '' OR root_run = $3) ORDER BY ready_at LIMIT $4)
+		ORDER BY priority DESC, ready_at, id LIMIT $5`
+	nextToClaim = `SELECT ready_at FROM runs WHERE owner IS NULL AND ready_at IS NOT NULL
+		AND min_engine <= $1 AND ($2 = '' OR root_run = $2) ORDER BY ready_at LIMIT 1`
+)
+
 // claim takes up to limit runs that are due, the most urgent first. With only
 // set it takes none but that run and those it led to.
 func (s *Service) claim(ctx context.Context, instance gathering.InstanceID, only gathering.RunID, limit int) ([]claimed, error) {
 	var taken []claimed
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
 		taken = nil
-		rows, err := tx.Query(ctx, `SELECT `+runColumns+`, coalesce(parent_node, '') FROM runs WHERE id IN
-			(SELECT id FROM runs WHERE owner IS NULL AND ready_at IS NOT NULL AND ready_at <= $1
-				AND min_engine <= $2 AND ($3 = '' OR root_run = $3) ORDER BY ready_at LIMIT $4)
-			ORDER BY priority DESC, ready_at, id LIMIT $5`+tx.Dialect().Locking("FOR UPDATE SKIP LOCKED"),
+		rows, err := tx.Query(ctx, claimable+tx.Dialect().Locking("FOR UPDATE SKIP LOCKED"),
 			s.now().UnixMicro(), EngineVersion, string(only), claimWindow, limit)
 		if err != nil {
 			return err
@@ -79,8 +85,7 @@ func (w withLast) Scan(dest ...any) error { return w.Scanner.Scan(append(dest, w
 // nextReady is when the next parked or queued run is due; zero is never.
 func (s *Service) nextReady(ctx context.Context, only gathering.RunID) (time.Time, error) {
 	var at sql.NullInt64
-	err := s.db.Read().QueryRow(ctx, `SELECT ready_at FROM runs WHERE owner IS NULL AND ready_at IS NOT NULL
-		AND min_engine <= $1 AND ($2 = '' OR root_run = $2) ORDER BY ready_at LIMIT 1`, EngineVersion, string(only)).Scan(&at)
+	err := s.db.Read().QueryRow(ctx, nextToClaim, EngineVersion, string(only)).Scan(&at)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return time.Time{}, nil
@@ -105,11 +110,8 @@ func (s *Service) release(ctx context.Context, r gathering.Run, pause time.Durat
 	return nil
 }
 
-// Limits of a run that its owners cannot move.
-const (
-	maxCrashes   = 4
-	crashBackoff = 5 * time.Second // times the number of crashes
-)
+// maxCrashes is how often in a row a run may fail to be moved.
+const maxCrashes = 4
 
 // orphan puts back the runs of an instance that is dead.
 func (s *Service) orphan(ctx context.Context, dead gathering.InstanceID) error {
@@ -157,9 +159,9 @@ func (s *Service) adopt(ctx context.Context) error {
 	return nil
 }
 
-// stuck puts back a run that its owner could not move, a while later each
+// stuck puts back a run that its owner could not move, a pause later each
 // time, and gives it up as failed at the fourth.
-func (s *Service) stuck(ctx context.Context, l *runLog) error {
+func (s *Service) stuck(ctx context.Context, l *runLog, pause time.Duration) error {
 	r := l.run
 	crashes := r.Crashes + 1
 	if crashes >= maxCrashes {
@@ -168,7 +170,7 @@ func (s *Service) stuck(ctx context.Context, l *runLog) error {
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE runs SET owner = NULL, state = $4, crashes = $5, ready_at = $6 WHERE id = $1 AND owner = $2 AND epoch = $3`,
 			string(r.ID), string(r.Owner), r.Epoch, string(gathering.RunRecovering), crashes,
-			s.now().Add(time.Duration(crashes)*crashBackoff).UnixMicro())
+			s.now().Add(time.Duration(crashes)*pause).UnixMicro())
 		return err
 	})
 	if err != nil {

@@ -100,6 +100,7 @@ func (s *Service) write(ctx context.Context, members []*member) ([]error, error)
 	w.appendLogs(members)
 	w.consume(members)
 	w.sendMail(members)
+	w.clear(members)
 	w.updateRuns(members)
 	w.announce(members, s.now().UnixMicro())
 	if err := s.db.Run(ctx, &b); err != nil {
@@ -279,20 +280,27 @@ func (w *writer) appendLogs(members []*member) {
 		rows, nil)
 }
 
-// consume removes the entries that the events took in, and all there are of a
-// run that ends.
+// consume removes the entries that the events took in.
 func (w *writer) consume(members []*member) {
-	var rows, ended [][]any
+	var rows [][]any
 	for _, m := range members {
-		if m.update != nil && m.update.finished != 0 {
-			ended = append(ended, m.fenceValues())
-		}
 		for _, id := range m.consumed {
 			rows = append(rows, append(m.fenceValues(), string(id)))
 		}
 	}
 	w.batch.Rows(`DELETE FROM run_inbox WHERE (run_id, id) IN (SELECT w.member, w.id FROM {rows}`+fence+`)`,
 		fenced(text("id")), rows, nil)
+}
+
+// clear removes what is in the inbox of a run that ends, and so comes after
+// the mail of others in the same commit.
+func (w *writer) clear(members []*member) {
+	var ended [][]any
+	for _, m := range members {
+		if m.update != nil && m.update.finished != 0 {
+			ended = append(ended, m.fenceValues())
+		}
+	}
 	w.batch.Rows(`DELETE FROM run_inbox WHERE run_id IN (SELECT w.member FROM {rows}`+fence+`)`, fenced(), ended, nil)
 }
 

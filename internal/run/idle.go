@@ -32,6 +32,14 @@ func (p *proofs) alive(id gathering.InstanceID, counter int64) bool {
 	return seen && counter != first
 }
 
+// busy lists the owners of runs with their counters, and nobody for runs that
+// are due.
+const busy = `SELECT owners.id, coalesce(instances.counter, 0) FROM
+		(SELECT DISTINCT owner AS id FROM runs WHERE owner IS NOT NULL AND ($2 = '' OR root_run = $2)) AS owners
+		LEFT JOIN instances ON instances.id = owners.id
+	UNION ALL SELECT '', 0 WHERE EXISTS (SELECT 1 FROM runs WHERE owner IS NULL AND ready_at IS NOT NULL
+		AND ready_at <= $1 AND ($2 = '' OR root_run = $2))`
+
 // Idle reports whether the worker has nothing to do: of the runs that it may
 // take, it owns none, none is due within the time ahead, and those that others
 // own have an owner who showed to be alive since Idle was first called. What is
@@ -42,10 +50,7 @@ func (w *Worker) Idle(ctx context.Context, ahead time.Duration) (bool, error) {
 	if current := s.local.current.Load(); current != nil {
 		self = current.instance
 	}
-	rows, err := s.db.Read().Query(ctx, `SELECT coalesce(runs.owner, ''), coalesce(max(instances.counter), 0)
-		FROM runs LEFT JOIN instances ON instances.id = runs.owner
-		WHERE runs.finished_at IS NULL AND (runs.owner IS NOT NULL OR runs.ready_at <= $1) AND ($2 = '' OR runs.root_run = $2)
-		GROUP BY runs.owner`, s.now().Add(ahead).UnixMicro(), string(w.options.Only))
+	rows, err := s.db.Read().Query(ctx, busy, s.now().Add(ahead).UnixMicro(), string(w.options.Only))
 	if err != nil {
 		return false, fmt.Errorf("look for work: %w", err)
 	}

@@ -271,9 +271,12 @@ func (l *runLog) Mail(ctx context.Context) ([]engine.Mail, error) {
 		if err := row.Scan(&m.ID, &m.Kind, &data); err != nil {
 			return err
 		}
-		m.Data, err = store.Decode(data)
+		m.Data = data // what cannot be decoded the engine cannot read either, and passes over
+		if text, err := store.Decode(data); err == nil {
+			m.Data = text
+		}
 		entries = append(entries, m)
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the inbox of %s: %w", l.run.ID, err)

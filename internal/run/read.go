@@ -63,6 +63,16 @@ func (s *Service) Run(ctx context.Context, id gathering.RunID) (gathering.Run, e
 	return readRun(ctx, s.db.Read(), id)
 }
 
+// States are a comma-separated parameter, because lists differ between the
+// databases. A run's children and its family are found by indexes of their own.
+const (
+	selected = ` AND ($1 = '' OR project = $1) AND ($2 = '' OR $2 LIKE '%,' || state || ',%')
+		AND ($3 = '' OR id < $3) ORDER BY id DESC LIMIT $4`
+	allRuns   = `SELECT ` + runColumns + ` FROM runs WHERE $5 = ''` + selected
+	childRuns = `SELECT ` + runColumns + ` FROM runs WHERE parent_run = $5` + selected
+	family    = `SELECT ` + runColumns + ` FROM runs WHERE root_run = $5 AND depth > 0` + selected
+)
+
 // Runs returns the runs that the filter selects, newest first.
 func (s *Service) Runs(ctx context.Context, f gathering.RunFilter) ([]gathering.Run, error) {
 	states := make([]string, len(f.States))
@@ -73,19 +83,10 @@ func (s *Service) Runs(ctx context.Context, f gathering.RunFilter) ([]gathering.
 	if limit <= 0 {
 		limit = 50
 	}
-	// States are a comma-separated parameter, because lists differ between the
-	// databases. A run's family is found by an index of its own.
-	const (
-		selected = ` AND ($1 = '' OR project = $1) AND ($2 = '' OR $2 LIKE '%,' || state || ',%')
-			AND ($3 = '' OR id < $3) ORDER BY id DESC LIMIT $4`
-		all      = `SELECT ` + runColumns + ` FROM runs WHERE $5 = ''` + selected
-		children = `SELECT ` + runColumns + ` FROM runs WHERE parent_run = $5` + selected
-		family   = `SELECT ` + runColumns + ` FROM runs WHERE root_run = $5 AND depth > 0` + selected
-	)
-	query, of := all, ""
+	query, of := allRuns, ""
 	switch {
 	case f.Parent != "":
-		query, of = children, string(f.Parent)
+		query, of = childRuns, string(f.Parent)
 	case f.Root != "":
 		query, of = family, string(f.Root)
 	}

@@ -37,6 +37,9 @@ type Options struct {
 	Pipelines Pipelines
 	Logger    *slog.Logger
 	Now       func() time.Time // nil is time.Now
+	// Patience is how long a commit, or the reading of a run that was just
+	// claimed, waits for a database that is away or full; 10 s.
+	Patience time.Duration
 }
 
 // Service stores and reads runs. It executes none: a [Worker] does.
@@ -45,6 +48,7 @@ type Service struct {
 	pipelines Pipelines
 	logger    *slog.Logger
 	now       func() time.Time
+	patience  time.Duration
 	bell      event.Bell
 	committer *store.Committer[*member]
 	local     localWorker
@@ -52,12 +56,13 @@ type Service struct {
 
 // NewService returns a service. Close it.
 func NewService(o Options) *Service {
-	s := &Service{db: o.DB, pipelines: o.Pipelines, logger: o.Logger, now: o.Now}
+	s := &Service{db: o.DB, pipelines: o.Pipelines, logger: o.Logger, now: o.Now, patience: o.Patience}
 	if s.now == nil {
 		s.now = time.Now
 	}
+	setDefault(&s.patience, 10*time.Second)
 	s.committer = store.NewCommitter(store.CommitterOptions[*member]{
-		Write: s.write, Reread: s.reread, Size: (*member).size, MaxMember: maxCommit,
+		Write: s.write, Reread: s.reread, Size: (*member).size, MaxMember: maxCommit, Patience: s.patience,
 	})
 	return s
 }

@@ -162,7 +162,7 @@ func (h *shift) takeover(l *runLog, crashed bool) (*engine.State, engine.Turn, e
 		state *engine.State
 		mail  []engine.Mail
 	)
-	err := patiently(h.ctx, func() error {
+	err := h.service.patiently(h.ctx, func() error {
 		var err error
 		if state, err = h.service.fold(h.ctx, l.run); err != nil {
 			return err
@@ -188,13 +188,9 @@ func (h *shift) takeover(l *runLog, crashed bool) (*engine.State, engine.Turn, e
 	return state, turn, nil
 }
 
-// readPatience is how long a database that is away is waited for before a run
-// that was just claimed is put back.
-const readPatience = 10 * time.Second
-
 // patiently repeats fn while the database is away, for a while.
-func patiently(ctx context.Context, fn func() error) error {
-	deadline := time.Now().Add(readPatience)
+func (s *Service) patiently(ctx context.Context, fn func() error) error {
+	deadline := time.Now().Add(s.patience)
 	pause := time.NewTicker(200 * time.Millisecond)
 	defer pause.Stop()
 	for {
@@ -242,7 +238,7 @@ func (h *shift) end(l *runLog, ending engine.Ending, err error) {
 		err = h.service.release(ctx, l.run, 0)
 	default:
 		h.logger.Error("could not move a run", id, slog.String("error", err.Error()))
-		err = h.service.stuck(ctx, l)
+		err = h.service.stuck(ctx, l, h.options.CrashPause)
 	}
 	if err != nil {
 		h.logger.Error("could not let go of a run", id, slog.String("error", err.Error()))

@@ -25,6 +25,9 @@ type WorkerOptions struct {
 	// Beat is how often it says that it is alive; 2 s. An instance that is
 	// silent for five beats is dead, or for two if its connection is gone too.
 	Beat time.Duration
+	// CrashPause is how long a run that could not be moved is left alone, times
+	// how often in a row that was; 5 s.
+	CrashPause time.Duration
 	// Host, PID and Version describe the process to others.
 	Host    string
 	PID     int
@@ -37,6 +40,7 @@ func (o WorkerOptions) withDefaults() WorkerOptions {
 	setDefault(&o.ParkAfter, time.Second)
 	setDefault(&o.Drain, 5*time.Second)
 	setDefault(&o.Beat, 2*time.Second)
+	setDefault(&o.CrashPause, 5*time.Second)
 	return o
 }
 

@@ -2,6 +2,8 @@ package run_test
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -111,14 +113,26 @@ type house struct {
 
 func openHouse(t *testing.T, db *store.DB, p *pipelines) *house {
 	t.Helper()
-	s := run.NewService(run.Options{DB: db, Pipelines: p, Logger: logger(t)})
+	return openHouseWith(t, run.Options{DB: db, Pipelines: p})
+}
+
+func openHouseWith(t *testing.T, o run.Options) *house {
+	t.Helper()
+	o.Logger = logger(t)
+	s := run.NewService(o)
 	t.Cleanup(s.Close)
 	return &house{t: t, Service: s}
 }
 
 func (h *house) work() *house {
 	h.t.Helper()
-	w, err := h.Work(h.t.Context(), run.WorkerOptions{ParkAfter: 10 * time.Millisecond, Drain: time.Second, Beat: 100 * time.Millisecond})
+	return h.workWith(run.WorkerOptions{Beat: 100 * time.Millisecond})
+}
+
+func (h *house) workWith(o run.WorkerOptions) *house {
+	h.t.Helper()
+	o.ParkAfter, o.Drain, o.CrashPause = 10*time.Millisecond, time.Second, 20*time.Millisecond
+	w, err := h.Work(h.t.Context(), o)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -150,6 +164,38 @@ func (h *house) until(id gathering.RunID, want gathering.EventType, node string)
 		}
 	}
 	h.t.Fatalf("%s ended without %s %s: %s", id, want, node, h.history(id))
+}
+
+// wantEnd waits until the run has ended, and holds that it did so as wanted.
+func (h *house) wantEnd(id gathering.RunID, want gathering.RunState) gathering.Run {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
+	defer cancel()
+	err := h.Wait(ctx, id)
+	for gathering.KindOf(err) == gathering.KindUnavailable {
+		err = h.Wait(ctx, id)
+	}
+	if err != nil {
+		h.t.Fatalf("wait for the end of %s: %v; so far %s", id, err, h.history(id))
+	}
+	return h.wantState(id, want)
+}
+
+// wantGivenUp holds that the run was ended because nobody could move it.
+func (h *house) wantGivenUp(id gathering.RunID) {
+	h.t.Helper()
+	h.wantEnd(id, gathering.RunFailed)
+	events, err := h.Events(h.t.Context(), id, 0, 0)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var end gathering.RunEndedData
+	if err := json.Unmarshal(events[len(events)-1].Data, &end); err != nil {
+		h.t.Fatal(err)
+	}
+	if end.Failure == nil || end.Failure.Code != gathering.CodeCrashedHost {
+		h.t.Errorf("got the failure %+v, want one of code %s", end.Failure, gathering.CodeCrashedHost)
+	}
 }
 
 func (h *house) history(id gathering.RunID) string {
@@ -186,6 +232,51 @@ func (h *house) wantState(id gathering.RunID, want gathering.RunState) gathering
 		h.t.Errorf("got %s %s, want %s", id, r.State, want)
 	}
 	return r
+}
+
+// change changes the database behind the backs of those who work on it.
+func change(t *testing.T, db *store.DB, query string, args ...any) {
+	t.Helper()
+	err := db.Tx(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec(t.Context(), query, args...)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// number is the one number that a query returns.
+func number(t *testing.T, db *store.DB, query string, args ...any) int64 {
+	t.Helper()
+	var n int64
+	if err := db.Read().QueryRow(t.Context(), query, args...).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// await waits until something holds.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// randomText is JSON text of n bytes that nothing makes shorter by much.
+func randomText(n int) json.RawMessage {
+	b := make([]byte, n*3/4)
+	_, _ = rand.Read(b)
+	return json.RawMessage(`"` + base64.StdEncoding.EncodeToString(b) + `"`)
 }
 
 func logger(t *testing.T) *slog.Logger {
