@@ -88,10 +88,11 @@ var errFenced = gathering.NewError(gathering.KindConflict, "another instance own
 
 // write writes the members in one transaction. Rows that are there already are
 // left as they are: what an owner of one epoch wrote at a sequence is one thing
-// only.
+// only. A new run whose ID is taken fails the transaction, so that nothing of
+// it meets the run that has the ID.
 func (s *Service) write(ctx context.Context, members []*member) ([]error, error) {
 	var b store.Batch
-	w := &writer{batch: &b, dialect: s.db.Dialect(), epochs: make(map[string]epoch), updated: make(map[string]bool), inserted: make(map[string]bool)}
+	w := &writer{batch: &b, dialect: s.db.Dialect(), epochs: make(map[string]epoch), updated: make(map[string]bool)}
 	w.lock(members)
 	if err := w.insertRuns(members); err != nil {
 		return nil, err
@@ -103,17 +104,18 @@ func (s *Service) write(ctx context.Context, members []*member) ([]error, error)
 	w.clear(members)
 	w.updateRuns(members)
 	w.announce(members, s.now().UnixMicro())
-	if err := s.db.Run(ctx, &b); err != nil {
+	err := s.db.Run(ctx, &b)
+	if len(members) == 1 && members[0].fresh && store.IsUniqueViolation(err) {
+		return nil, gathering.NewError(gathering.KindConflict, "there is a run %s already", members[0].run.ID).WithCause(err)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("commit %d runs: %w", len(members), err)
 	}
 	outcomes := make([]error, len(members))
 	for i, m := range members {
 		m.updated = w.updated[string(m.run.ID)]
 		e := w.epochs[string(m.run.ID)]
-		switch {
-		case m.fresh && !w.inserted[string(m.run.ID)]:
-			outcomes[i] = gathering.NewError(gathering.KindConflict, "there is a run %s already", m.run.ID)
-		case !m.fresh && (e.number != m.run.Epoch || e.owner != string(m.run.Owner)):
+		if !m.fresh && (e.number != m.run.Epoch || e.owner != string(m.run.Owner)) {
 			outcomes[i] = errFenced
 		}
 	}
@@ -158,11 +160,10 @@ type epoch struct {
 // member knows. Its rows are locked by the first statement, in the order of
 // their IDs, so that the fence holds until the commit.
 type writer struct {
-	batch    *store.Batch
-	dialect  store.Dialect
-	epochs   map[string]epoch // of the runs that were locked
-	updated  map[string]bool
-	inserted map[string]bool
+	batch   *store.Batch
+	dialect store.Dialect
+	epochs  map[string]epoch // of the runs that were locked
+	updated map[string]bool
 }
 
 // fence is the condition that w's member owns its run.
@@ -243,12 +244,7 @@ func (w *writer) insertRuns(members []*member) error {
 		labels, parent_run, parent_node, root_run, depth, created_at, inbox, crashes, queue, min_engine)
 		SELECT w.id, w.project, w.pipeline, w.version, w.state, w.first_owner, w.first_epoch, w.ready_at, w.deadline, w.priority,
 		w.labels, w.parent_run, w.parent_node, w.root_run, w.depth, w.created_at, 0, 0, 'default', 1 FROM {rows} `
-	w.batch.Rows(head+`WHERE true ON CONFLICT (id) DO NOTHING RETURNING id`, columns, fresh, func(row store.Scanner) error {
-		var id string
-		err := row.Scan(&id)
-		w.inserted[id] = true
-		return err
-	})
+	w.batch.Rows(head, columns, fresh, nil)
 	w.batch.Rows(head+fence+`WHERE true ON CONFLICT (id) DO NOTHING`, fenced(columns...), children, nil)
 	return nil
 }

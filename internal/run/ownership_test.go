@@ -301,11 +301,12 @@ func TestClaimWhileTheFormerOwnerStillJoins(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		p := newPipelines()
-		lost, letGo := make(chan struct{}), make(chan struct{})
+		begun, lost, letGo := make(chan struct{}, 2), make(chan struct{}), make(chan struct{})
 		var again atomic.Bool
 		once := func(wait <-chan struct{}) func(context.Context, engine.Job) (engine.Outcome, error) {
 			return func(context.Context, engine.Job) (engine.Outcome, error) {
 				if !again.Load() {
+					begun <- struct{}{}
 					<-wait // whatever ctx says
 				}
 				return engine.Outcome{}, nil
@@ -316,8 +317,10 @@ func TestClaimWhileTheFormerOwnerStillJoins(t *testing.T) {
 		var stop sync.Once
 		defer stop.Do(func() { close(letGo) })
 		id := h.start("line")
-		change(t, db, `UPDATE runs SET owner = NULL, state = 'recovering', crashes = crashes + 1, ready_at = 1 WHERE id = $1`, string(id))
+		<-begun
+		<-begun
 		again.Store(true)
+		change(t, db, `UPDATE runs SET owner = NULL, state = 'recovering', crashes = crashes + 1, ready_at = 1 WHERE id = $1`, string(id))
 		close(lost) // its owner sees that it has lost the run, and waits for b
 		<-time.After(500 * time.Millisecond)
 		if epoch := number(t, db, `SELECT epoch FROM runs WHERE id = $1`, string(id)); epoch > 20 {
