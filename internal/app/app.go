@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"gathering"
@@ -19,9 +20,11 @@ import (
 	"gathering/internal/node"
 	"gathering/internal/pipeline"
 	"gathering/internal/run"
+	"gathering/internal/safedial"
 	"gathering/internal/store"
 	"gathering/internal/tool"
 	"gathering/internal/tool/builtin"
+	"gathering/internal/tool/web"
 )
 
 // Options say what to put together. The zero value of a field means the default named.
@@ -111,11 +114,26 @@ func parts(o Options, data string) (*llm.Models, *tool.Registry, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	registry, err := tool.NewRegistry(append(tools, o.Tools...)...)
+	calls, err := webTools(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	registry, err := tool.NewRegistry(slices.Concat(tools, calls, o.Tools)...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("register tools: %w", err)
 	}
 	return llm.New(append(providers, o.Providers...)...), registry, nil
+}
+
+// webTools are the tools that call others over HTTP, on the networks that the
+// environment allows.
+func webTools(o Options) ([]tool.Tool, error) {
+	list, _ := o.Lookup(safedial.Setting) // absent allows none
+	allowed, err := safedial.ParseNetworks(list)
+	if err != nil {
+		return nil, err
+	}
+	return web.All(web.Options{Network: safedial.Options{Allow: allowed}})
 }
 
 // Close waits for what is being written and closes the database. Stop the

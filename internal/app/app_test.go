@@ -276,7 +276,7 @@ func TestSaveRefuses(t *testing.T) {
 			`{kind: agent, needs: [start], agent: nobody, task: x}`:                                  `nodes.a.agent: there is no agent "nobody"`,
 			`{kind: pipeline, needs: [start], pipeline: nothing}`:                                    `nodes.a.pipeline: there is no pipeline "nothing"`,
 			`{kind: pipeline, needs: [start], pipeline: ./a.yaml}`:                                   `nodes.a.pipeline: a file can be named only where definitions are loaded from files`,
-			`{kind: action, needs: [start], action: call_api, with: {url: "https://example.com"}}`:   `there is no tool "http.request"`,
+			`{kind: action, needs: [start], action: call_api, with: {url: 7}}`:                       `nodes.a.with.url: must be a string`,
 			`{kind: action, needs: [start], action: send_notification, with: {text: "hello there"}}`: `there is no tool "notify.send"`,
 		}
 		for node, want := range tests {

@@ -26,6 +26,7 @@ func floors() []floor {
 		{height: 6, path: "internal/pipeline", about: "stored pipelines, their versions, publishing"},
 		{height: 5, path: "internal/run", about: "stored runs: insert, claim, own, log, inbox, park, cancel, redrive, why"},
 		{height: 5, path: "internal/tool/builtin", about: "the tools that need no noun: files, git history, benchmark"},
+		{height: 5, path: "internal/tool/web", about: "the tool that calls HTTP services"},
 		{height: 4, path: "internal/llm/provider", about: "models behind an API, by provider and key"},
 		{height: 4, path: "internal/llm/offline", about: "the built-in extractive model that needs no key"},
 		{height: 4, path: "internal/llm/llmtest", about: "a scripted model", tests: true},
@@ -71,7 +72,7 @@ func libraries() []library {
 		{module: "go.uber.org/goleak", about: "leaked goroutines"},
 		{module: "go.yaml.in/yaml/v4", about: "YAML", users: []string{"internal/cli", "internal/definition"}},
 		{module: "golang.org/x/term", about: "whether there is a terminal, and its size", users: []string{"cmd/gathering"}},
-		{module: "golang.org/x/text", about: "how wide characters are", users: []string{"internal/progress"}},
+		{module: "golang.org/x/text", about: "how wide characters are; text in other encodings", users: []string{"internal/progress", "internal/tool/web"}},
 		{module: "modernc.org/sqlite", about: "SQLite without C", users: []string{"internal/store"}},
 	}
 }

@@ -118,6 +118,9 @@ func Kinds() []definition.Kind {
 	return list
 }
 
+// httpRequest is the tool behind call_api.
+const httpRequest = "http.request"
+
 // defaultBranch is the branch of a switch whose value is none of its cases.
 const defaultBranch = "default"
 
@@ -146,7 +149,7 @@ func resolveAction(n gathering.Node) (gathering.Node, error) {
 	case "send_notification":
 		n.Kind, n.Config = "tool", map[string]json.RawMessage{"tool": json.RawMessage(`"notify.send"`), "with": n.Config["with"]}
 	case "call_api":
-		n.Kind, n.Config = "tool", map[string]json.RawMessage{"tool": json.RawMessage(`"http.request"`), "with": n.Config["with"]}
+		n.Kind, n.Config = "tool", map[string]json.RawMessage{"tool": json.RawMessage(`"` + httpRequest + `"`), "with": n.Config["with"]}
 		if n.Idempotent == nil {
 			safe := idempotentMethod(with["method"])
 			n.Idempotent = &safe

@@ -288,6 +288,11 @@ func TestIdempotence(t *testing.T) {
 		{"the node knows worse", `kind: tool, tool: text.say, idempotent: false`, false},
 		{"an agent goes on from its steps", `kind: agent, model: scripted/model, task: work`, true},
 		{"GET by default", `kind: action, action: call_api, with: {text: x}`, true},
+		{"a request by GET", `kind: tool, tool: http.request, with: {text: x}`, true},
+		{"a request by PUT", `kind: tool, tool: http.request, with: {method: PUT}`, true},
+		{"a request by POST", `kind: tool, tool: http.request, with: {method: POST}`, false},
+		{"a request by whatever", `kind: tool, tool: http.request, with: {method: "${{ input.method }}"}`, false},
+		{"a request by GET that is worse", `kind: tool, tool: http.request, idempotent: false, with: {method: GET}`, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -38,6 +38,8 @@ type bench struct {
 type sayIn struct {
 	Text  string `json:"text,omitempty" jsonschema:"what to say"`
 	Times int    `json:"times,omitempty" jsonschema:"how often"`
+	// Method is for the stand-in for http.request.
+	Method string `json:"method,omitempty" jsonschema:"how to ask"`
 }
 
 type sayOut struct {

@@ -29,14 +29,12 @@ func bindTool(b *binding) (engine.Node, error) {
 			Run:        func(context.Context, engine.Job) (engine.Outcome, error) { return engine.Outcome{}, missing },
 		}}, nil
 	}
-	idempotent := t.Spec().Idempotent || !t.Spec().SideEffect
-	if b.node.Idempotent != nil {
-		idempotent = *b.node.Idempotent
-	}
+	idempotent := b.idempotent(t.Spec())
 	return engine.Node{Input: input(with), Do: engine.Work{
 		Idempotent: idempotent,
 		Run: func(ctx context.Context, job engine.Job) (engine.Outcome, error) {
 			c := call(job)
+			c.Idempotent = b.node.Idempotent
 			c.Arguments = job.Input
 			if c.Arguments == nil {
 				c.Arguments = json.RawMessage("{}")
@@ -45,6 +43,20 @@ func bindTool(b *binding) (engine.Node, error) {
 			return engine.Outcome{Output: output}, err
 		},
 	}}, nil
+}
+
+// idempotent reports whether the node may call its tool again: as the node
+// says, or for an HTTP request its method, or the tool.
+func (b *binding) idempotent(spec gathering.ToolSpec) bool {
+	switch {
+	case b.node.Idempotent != nil:
+		return *b.node.Idempotent
+	case spec.Name == httpRequest:
+		var with map[string]json.RawMessage
+		err := json.Unmarshal(b.node.Config["with"], &with) // what is a template as a whole is no object
+		return err == nil && idempotentMethod(with["method"])
+	}
+	return spec.Idempotent || !spec.SideEffect
 }
 
 func bindAgent(b *binding) (engine.Node, error) {

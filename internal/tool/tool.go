@@ -19,6 +19,9 @@ type Call struct {
 	Node    string
 	// Key is the same on every repetition of this call: an idempotency key.
 	Key string
+	// Idempotent is what the caller declares this call to be, whatever the
+	// tool says of itself. Nil declares nothing.
+	Idempotent *bool
 	// Workspace is the absolute directory the run works in, a source tree to
 	// read. Empty is none.
 	Workspace string
