@@ -25,10 +25,14 @@ type claimed struct {
 // their priority.
 const claimWindow = 1000
 
+// Whether a run is free is asked twice. PostgreSQL asks again of a row that
+// somebody else changed before it was locked, but not what a subquery asked.
+// The second time no index fits, so that the rows are found by their IDs.
 const (
 	claimable = `SELECT ` + runColumns + `, coalesce(parent_node, '') FROM runs WHERE id IN
 		(SELECT id FROM runs WHERE owner IS NULL AND ready_at IS NOT NULL AND ready_at <= $1
 			AND min_engine <= $2 AND ($3 = '' OR root_run = $3) ORDER BY ready_at LIMIT $4)
+		AND coalesce(owner, '') = '' AND coalesce(ready_at, $1 + 1) <= $1
 		ORDER BY priority DESC, ready_at, id LIMIT $5`
 	nextToClaim = `SELECT ready_at FROM runs WHERE owner IS NULL AND ready_at IS NOT NULL
 		AND min_engine <= $1 AND ($2 = '' OR root_run = $2) ORDER BY ready_at LIMIT 1`
