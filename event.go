@@ -35,6 +35,25 @@ const (
 	EventStepTool  EventType = "step.tool"  // data: Step
 )
 
+// EndState is the state that a run's last event puts it into, and "" for an
+// event that is no run's last.
+func (t EventType) EndState() RunState {
+	switch t {
+	case EventRunCompleted:
+		return RunCompleted
+	case EventRunFailed:
+		return RunFailed
+	case EventRunCancelled:
+		return RunCancelled
+	case EventRunTimedOut:
+		return RunTimedOut
+	case EventRunBudgetExhausted:
+		return RunBudgetExhausted
+	default:
+		return ""
+	}
+}
+
 // The events of a pipeline, in the stream that bears the pipeline's ID.
 const (
 	EventPipelineCreated EventType = "pipeline.created" // data: PipelineChangedData

@@ -55,22 +55,6 @@ func dataFor(t gathering.EventType) (any, error) {
 	}
 }
 
-// endState is the state that a run's last event puts it into.
-func endState(t gathering.EventType) gathering.RunState {
-	switch t {
-	case gathering.EventRunCompleted:
-		return gathering.RunCompleted
-	case gathering.EventRunCancelled:
-		return gathering.RunCancelled
-	case gathering.EventRunTimedOut:
-		return gathering.RunTimedOut
-	case gathering.EventRunBudgetExhausted:
-		return gathering.RunBudgetExhausted
-	default:
-		return gathering.RunFailed
-	}
-}
-
 // encodeData writes an event's data as compact JSON, leaving <, > and & in
 // strings as they are: what a node was given comes back as it was written.
 func encodeData(data any) (json.RawMessage, error) {

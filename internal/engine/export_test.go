@@ -3,8 +3,6 @@ package engine
 import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-
-	"gathering"
 )
 
 // DiffStates tells how two states of one graph differ.
@@ -22,11 +20,4 @@ func (s *State) Undecided() int {
 		}
 	}
 	return n
-}
-
-// EndsRun reports whether an event of this type is a run's last.
-func EndsRun(t gathering.EventType) bool {
-	data, err := dataFor(t)
-	_, ends := data.(*gathering.RunEndedData)
-	return err == nil && ends
 }

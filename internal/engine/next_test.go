@@ -592,7 +592,7 @@ func (w *world) checkEnd() {
 		if got, want := e.Seq, int64(i+1); got != want {
 			w.t.Errorf("got sequence %d, want %d", got, want)
 		}
-		if e.Node == "" && engine.EndsRun(e.Type) && i != len(w.log)-1 {
+		if e.Type.EndState() != "" && i != len(w.log)-1 {
 			w.t.Errorf("%s is followed by more: %s", e.Type, w.history())
 		}
 		switch e.Type {

@@ -135,7 +135,7 @@ func (s *State) apply(e gathering.Event, data any) {
 	case *gathering.RunCancellingData:
 		s.Run, s.stopping, s.stoppingAt, s.Failure = gathering.RunCancelling, d.Reason, e.At, d.Failure
 	case *gathering.RunEndedData:
-		s.Run, s.EndedAt, s.Output, s.Failure = endState(e.Type), e.At, d.Output, d.Failure
+		s.Run, s.EndedAt, s.Output, s.Failure = e.Type.EndState(), e.At, d.Output, d.Failure
 		s.killPending()
 	case nil: // run.started is the only event of a run without data
 		s.Run, s.StartedAt = gathering.RunRunning, e.At

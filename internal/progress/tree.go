@@ -93,25 +93,10 @@ func (t *Tree) applyRun(e gathering.Event) error {
 		if err := decode(e, &d); err != nil {
 			return err
 		}
-		t.State, t.Ended, t.Failure = endState(e.Type), e.At, d.Failure
+		t.State, t.Ended, t.Failure = e.Type.EndState(), e.At, d.Failure
 	default:
 	}
 	return nil
-}
-
-func endState(t gathering.EventType) gathering.RunState {
-	switch t {
-	case gathering.EventRunCompleted:
-		return gathering.RunCompleted
-	case gathering.EventRunCancelled:
-		return gathering.RunCancelled
-	case gathering.EventRunTimedOut:
-		return gathering.RunTimedOut
-	case gathering.EventRunBudgetExhausted:
-		return gathering.RunBudgetExhausted
-	default:
-		return gathering.RunFailed
-	}
 }
 
 func (n *Node) apply(e gathering.Event) error {
