@@ -356,3 +356,42 @@ func failsAt(t *testing.T, n int, fault error) bool {
 	}
 	return true
 }
+
+// TestInboxThatCannotBeRead has a database that is away for a while whenever the
+// owner looks for mail: the work under way goes on, its result is taken in, and
+// what was asked is heard once the inbox can be read.
+func TestInboxThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		mail engine.MailKind
+		want string
+	}{
+		{"the work ends", engine.MailWake, "run.queued run.started t:completed a:started a:completed run.completed"},
+		{"a cancel is heard late", engine.MailCancel, "run.queued run.started t:completed a:started run.cancelling a:cancelled run.cancelled"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, []engine.Node{trigger("t"), takes("a", time.Minute)}, "t→a")
+				failed := 0
+				s.log.before = func(_ int, c *engine.Commit) error {
+					if c == nil && failed < 5 {
+						failed++
+						return errAway
+					}
+					return nil
+				}
+				done := s.start(t.Context())
+				<-time.After(time.Second)
+				s.send("box_1", test.mail, `{}`)
+				s.wantEnding(<-done, engine.Ended)
+				s.wantHistory(test.want)
+				if failed != 5 || s.log.consumed["box_1"] != 1 {
+					t.Errorf("the inbox could not be read %d times and the mail was consumed %d times, want 5 and once", failed, s.log.consumed["box_1"])
+				}
+			})
+		})
+	}
+}
