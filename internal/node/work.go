@@ -53,8 +53,8 @@ func (b *binding) idempotent(spec gathering.ToolSpec) bool {
 		return *b.node.Idempotent
 	case spec.Name == httpRequest:
 		var with map[string]json.RawMessage
-		err := json.Unmarshal(b.node.Config["with"], &with) // what is a template as a whole is no object
-		return err == nil && idempotentMethod(with["method"])
+		_ = json.Unmarshal(b.node.Config["with"], &with) // checked when stored
+		return idempotentMethod(with["method"])
 	}
 	return spec.Idempotent || !spec.SideEffect
 }

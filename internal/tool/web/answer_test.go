@@ -134,6 +134,7 @@ func TestTooLarge(t *testing.T) {
 			w.Write(bomb)
 		case "/unasked":
 			w.Header().Set("Content-Encoding", "br")
+			w.Header().Set("Content-Type", "application/json")
 			w.Write([]byte("{}"))
 		}
 	})

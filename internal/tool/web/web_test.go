@@ -136,15 +136,20 @@ func raw(t *testing.T, talk func(net.Conn)) string {
 	return listener.Addr().String()
 }
 
-// closed is an address at which nobody listens.
+// closed is an address at which nobody listens and, until the test ends, nobody
+// can: that of a connection's other end.
 func closed(t *testing.T) string {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener.Close()
-	return listener.Addr().String()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(); listener.Close() })
+	return conn.LocalAddr().String()
 }
 
 func host(s *httptest.Server) string { return strings.TrimPrefix(s.URL, "http://") }
