@@ -88,6 +88,7 @@ func (f *follower) loop(ctx context.Context) error {
 		select {
 		case u := <-f.updates:
 			if u.err != nil {
+				f.shell.tell("%s is left for later; gathering runs resume goes on with it", f.root.Run)
 				return u.err
 			}
 			if err := f.apply(ctx, u); err != nil {

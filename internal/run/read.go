@@ -166,7 +166,8 @@ func (s *Service) blob(ctx context.Context, id gathering.RunID, hash string) ([]
 const watchPoll = 500 * time.Millisecond
 
 // Watch yields the events of a run after a sequence number, first those that
-// are there and then each as it becomes durable, until the run has ended or ctx has.
+// are there and then each as it becomes durable, until the run has ended or ctx
+// has. It waits a while for a database that is away.
 func (s *Service) Watch(ctx context.Context, id gathering.RunID, after int64) iter.Seq2[gathering.Event, error] {
 	return func(yield func(gathering.Event, error) bool) {
 		rings, cancel := s.bell.Subscribe(topicLog(id))
@@ -174,7 +175,14 @@ func (s *Service) Watch(ctx context.Context, id gathering.RunID, after int64) it
 		poll := time.NewTicker(watchPoll)
 		defer poll.Stop()
 		for {
-			events, over, err := s.more(ctx, id, after)
+			var (
+				events []gathering.Event
+				over   bool
+			)
+			err := s.patiently(ctx, func() (err error) {
+				events, over, err = s.more(ctx, id, after)
+				return err
+			})
 			if err != nil {
 				yield(gathering.Event{}, err)
 				return
