@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -37,28 +38,33 @@ type sighting struct {
 
 func livenessKey(id gathering.InstanceID) string { return "gathering/" + string(id) }
 
-// register makes the instance known and puts back the runs of the dead.
+// register makes the instance known and puts back the runs of the dead. When it
+// fails nothing of the presence is left but, perhaps, a row that others clear up.
 func (p *presence) register(ctx context.Context) error {
-	w, db := p.shift, p.shift.service.db
-	liveness, err := db.HoldLiveness(ctx, livenessKey(w.instance))
+	h := p.shift
+	liveness, err := h.service.db.HoldLiveness(ctx, livenessKey(h.instance))
 	if err != nil {
 		return err
 	}
 	p.liveness = liveness
-	err = db.Tx(ctx, func(tx *store.Tx) error {
+	p.cutOff = time.AfterFunc(patience*h.options.Beat, func() {
+		h.logger.ErrorContext(h.ctx, "the instance is cut off from the database and stops its work")
+		h.stop()
+	})
+	err = h.service.db.Tx(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO instances (id, started_at, counter, host, pid, version, max_engine)
-			VALUES ($1, $2, 0, $3, $4, $5, $6)`, string(w.instance), w.service.now().UnixMicro(),
-			w.options.Host, w.options.PID, w.options.Version, EngineVersion)
+			VALUES ($1, $2, 0, $3, $4, $5, $6)`, string(h.instance), h.service.now().UnixMicro(),
+			h.options.Host, h.options.PID, h.options.Version, EngineVersion)
 		return err
 	})
-	if err != nil {
-		return fmt.Errorf("register %s: %w", w.instance, err)
+	if err == nil {
+		err = p.observe(ctx)
 	}
-	p.cutOff = time.AfterFunc(patience*w.options.Beat, func() {
-		w.logger.ErrorContext(w.ctx, "the instance is cut off from the database and stops its work")
-		w.stop()
-	})
-	return p.observe(ctx)
+	if err != nil {
+		p.cutOff.Stop()
+		return errors.Join(fmt.Errorf("register %s: %w", h.instance, err), liveness.Close(context.WithoutCancel(ctx)))
+	}
+	return nil
 }
 
 func (p *presence) loop(ctx context.Context) {
