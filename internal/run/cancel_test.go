@@ -101,7 +101,7 @@ func TestCancelOfARunThatEnds(t *testing.T) {
 		var cancels sync.WaitGroup
 		for range 4 {
 			cancels.Go(func() {
-				for range 25 {
+				for range 12 {
 					r, err := h.Start(t.Context(), run.New{Project: gathering.DefaultProject, Pipeline: "outer", Version: 1})
 					if err != nil {
 						t.Error(err)
