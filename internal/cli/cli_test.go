@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -290,14 +294,20 @@ func TestExitCodes(t *testing.T) {
 func TestRunThatWaitsForAHuman(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
-		// A call whose outcome nobody knows: it is said to act, and its time is up
-		// before it has read all there is to read.
-		d.file("large.txt", strings.Repeat("nothing\n", 1<<20))
-		d.file("ask.yaml", `name: ask
+		// A call whose outcome nobody knows: the server takes the request and hangs up.
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+				conn.Close()
+			}
+		}))
+		t.Cleanup(server.Close)
+		d.env["GATHERING_ALLOW_PRIVATE_NETWORKS"] = "127.0.0.1/32"
+		d.file("ask.yaml", fmt.Sprintf(`name: ask
 nodes:
   start: {kind: trigger}
-  call: {kind: tool, needs: [start], tool: files.search, with: {pattern: '(a|b)+(c|d)+x'}, idempotent: false, timeout: 30ms}
-`)
+  call: {kind: action, needs: [start], action: call_api, with: {method: POST, url: "%s", body: {order: 7}}}
+`, server.URL))
 		d.file("above.yaml", `name: above
 nodes:
   start: {kind: trigger}
