@@ -102,8 +102,8 @@ func (s *Service) write(ctx context.Context, members []*member) ([]error, error)
 	w.consume(members)
 	w.sendMail(members)
 	w.clear(members)
-	w.updateRuns(members)
 	w.announce(members, s.now().UnixMicro())
+	w.updateRuns(members)
 	err := s.db.Run(ctx, &b)
 	if len(members) == 1 && members[0].fresh && store.IsUniqueViolation(err) {
 		return nil, gathering.NewError(gathering.KindConflict, "there is a run %s already", members[0].run.ID).WithCause(err)
@@ -347,9 +347,8 @@ func (w *writer) updateRuns(members []*member) {
 		})
 }
 
-// announce adds the commit to the feed: the rows that are there, of members
-// whom nobody took the run from. An update may have taken the owner away by now,
-// so that the epoch and the row itself have to tell.
+// announce adds the commit to the feed: the rows of members whom nobody took
+// the run from. Nobody else announces anything from here to the commit.
 func (w *writer) announce(members []*member, now int64) {
 	var rows [][]any
 	for _, m := range members {
@@ -363,8 +362,7 @@ func (w *writer) announce(members []*member, now int64) {
 	w.batch.Exec(w.dialect.FeedLock())
 	w.batch.Rows(`INSERT INTO feed (at, entries)
 		SELECT $1, '[' || string_agg('["' || w.stream || '",' || w.seq || ',' || w.last || ']', ',') || ']'
-		FROM {rows} JOIN runs f ON f.id = w.member AND f.epoch = w.epoch
-		JOIN run_log l ON l.run_id = w.stream AND l.seq = w.seq HAVING count(*) > 0`,
+		FROM {rows}`+fence+`HAVING count(*) > 0`,
 		fenced(text("stream"), integer("seq"), integer("last")), rows, nil, now)
 }
 

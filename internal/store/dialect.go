@@ -38,9 +38,11 @@ func (d Dialect) Locking(clause string) string {
 	return " " + clause
 }
 
-// FeedLock is the statement to run right before a row is added to the feed, as
-// the last but one of the transaction: with it the order of positions is the
-// order of commits. It is "" on SQLite, which writes one transaction at a time.
+// FeedLock is the statement to run right before a row is added to the feed:
+// with it the order of positions is the order of commits. It comes as late in
+// the transaction as can be, and after it only rows are written that the
+// transaction has locked already. It is "" on SQLite, which writes one
+// transaction at a time.
 func (d Dialect) FeedLock() string {
 	if d.Database == SQLite {
 		return ""
