@@ -65,7 +65,7 @@ func TestLimits(t *testing.T) {
 				got := f
 				got.Remedy = ""
 				if got == test.want {
-					if took := time.Since(start); took > 20*time.Second {
+					if took := time.Since(start); took > time.Minute {
 						t.Errorf("it took %s", took)
 					}
 					return
@@ -109,7 +109,7 @@ func TestBombs(t *testing.T) {
 			if faults, ok := errors.AsType[definition.Faults](err); !ok || len(faults) == 0 || len(faults) > 1000 {
 				t.Errorf("Load = %.300v, want faults", err)
 			}
-			if took := time.Since(start); took > 20*time.Second {
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("it took %s", took)
 			}
 		})

@@ -111,7 +111,7 @@ func TestHostile(t *testing.T) {
 			t.Parallel()
 			start := time.Now()
 			program, err := env.Compile(source, expr.Any)
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("compiling took %v", took)
 			}
 			if err != nil {
@@ -127,7 +127,7 @@ func TestHostile(t *testing.T) {
 			if len(value) > gathering.MaxValueBytes {
 				t.Errorf("got %d bytes", len(value))
 			}
-			if took > 10*time.Second {
+			if took > time.Minute {
 				t.Errorf("took %v", took)
 			}
 		})

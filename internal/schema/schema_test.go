@@ -249,7 +249,7 @@ func TestHostile(t *testing.T) {
 			s := compile(t, test.schema)
 			start := time.Now()
 			err := s.Validate("input", raw(test.value))
-			if took := time.Since(start); took > 10*time.Second {
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("took %v", took)
 			}
 			if err != nil && gathering.KindOf(err) != gathering.KindInvalid {

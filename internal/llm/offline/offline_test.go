@@ -294,7 +294,7 @@ func TestLinear(t *testing.T) {
 			if err != nil && gathering.KindOf(err) != gathering.KindInvalid {
 				t.Errorf("got %v, %v", response, err)
 			}
-			if took := time.Since(began); took > 20*time.Second {
+			if took := time.Since(began); took > time.Minute {
 				t.Errorf("took %s for %d bytes", took, size)
 			}
 		})
