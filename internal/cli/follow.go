@@ -135,7 +135,7 @@ func (f *follower) apply(ctx context.Context, u update) error {
 func (f *follower) interrupt(ctx context.Context, signal os.Signal) (left bool, err error) {
 	if signal == syscall.SIGINT && !f.asked {
 		f.asked = true
-		f.shell.tell("cancelling %s; Ctrl-C again leaves it for later", f.root.Run)
+		f.shell.tell("cancelling %s; Ctrl-C again leaves the rest of that for later", f.root.Run)
 		err := f.session.Runs.Cancel(ctx, f.root.Run, "the command line")
 		if gathering.KindOf(err) == gathering.KindConflict {
 			return false, nil // it has ended meanwhile
@@ -143,7 +143,11 @@ func (f *follower) interrupt(ctx context.Context, signal os.Signal) (left bool, 
 		return false, err
 	}
 	f.session.worker.Stop()
-	f.shell.tell("left %s for later; gathering runs resume goes on with it", f.root.Run)
+	if f.asked {
+		f.shell.tell("left %s while it is being cancelled; gathering runs resume finishes that", f.root.Run)
+	} else {
+		f.shell.tell("left %s for later; gathering runs resume goes on with it", f.root.Run)
+	}
 	return true, exitError(exitInterrupted)
 }
 
