@@ -106,6 +106,8 @@ func TestCalls(t *testing.T) {
 			if n.State != test.state {
 				t.Errorf("the call is %s: %+v, want %s", n.State, n.Error, test.state)
 			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			requests, keys := 0, map[string]bool{}
 			for _, list := range s.keys {
 				for _, key := range list {
@@ -133,6 +135,8 @@ func TestNetworksNotAllowed(t *testing.T) {
 	if n.Error == nil {
 		t.Fatalf("the call is %s", n.State)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if diff := cmp.Diff(want, *n.Error); diff != "" || len(s.keys) != 0 {
 		t.Errorf("the service saw %v (-want +got):\n%s", s.keys, diff)
 	}
