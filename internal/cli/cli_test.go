@@ -291,6 +291,18 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+func TestRunInADirectoryThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d *desk) {
+		d.file("echo.yaml", echo)
+		d.run("run", "echo.yaml", "--workspace", "nowhere").exits(2).tells("nowhere is not a directory")
+		d.run("run", "echo.yaml", "--workspace", "echo.yaml").exits(2).tells("echo.yaml is not a directory")
+		if _, err := os.Stat(filepath.Join(d.dir, "data")); err == nil {
+			t.Error("a run that cannot begin left a database behind")
+		}
+	})
+}
+
 func TestRunThatWaitsForAHuman(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {

@@ -34,13 +34,17 @@ func (c *runCmd) Run(ctx context.Context, s *shell) error {
 	if err != nil {
 		return err
 	}
+	workspace, err := s.directory(c.Workspace)
+	if err != nil {
+		return err
+	}
 	e := execution{
 		shell: s,
 		save: func(ctx context.Context, x *session) (gathering.Pipeline, error) {
 			p, err := x.SaveFile(ctx, gathering.ProjectID(c.Project), s.path(c.File))
 			return p, noFile(c.File, err)
 		},
-		new:  run.New{Input: input, Vars: vars, Workspace: s.path(c.Workspace)},
+		new:  run.New{Input: input, Vars: vars, Workspace: workspace},
 		show: s.view,
 	}
 	if c.JSON {
