@@ -40,6 +40,7 @@ const (
 	CodeFenced         = "fenced"           // another instance owns the run by now
 	CodeDirectoryHeld  = "directory_held"   // another process holds the data directory
 	CodeUnknownOutcome = "unknown_outcome"  // a call may have acted and nobody can tell
+	CodeCircuitOpen    = "circuit_open"     // the circuit breaker of what was to be called is open; nothing was called
 )
 
 // FieldError is one thing wrong with one field of what was given.

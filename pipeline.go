@@ -33,10 +33,21 @@ type Definition struct {
 	Vars        map[string]json.RawMessage `json:"vars,omitempty"`
 	InputSchema json.RawMessage            `json:"input_schema,omitempty"`
 	Timeout     Duration                   `json:"timeout,omitzero"` // of a whole run, parked time included; 0 is none
+	Concurrency *Concurrency               `json:"concurrency,omitempty"`
 	Agents      map[string]AgentSpec       `json:"agents,omitempty"`
 	Nodes       []Node                     `json:"nodes"` // in the order of the file
 	Edges       []Edge                     `json:"edges,omitempty"`
 	Output      json.RawMessage            `json:"output,omitempty"` // a template; absent is null
+}
+
+// Concurrency bounds how many of a pipeline's runs are begun and not ended at
+// a time; the others stay queued, the most urgent and then the oldest first.
+type Concurrency struct {
+	// Key is a text template over the run's input and vars. Runs of the same
+	// project with the same text share the bound, whatever their pipeline.
+	// Without it all runs of this pipeline do.
+	Key string `json:"key,omitempty"`
+	Max int    `json:"max"` // at least 1
 }
 
 // Node is one node of a definition. Config holds the fields that belong to its
@@ -52,6 +63,7 @@ type Node struct {
 	Fallback     json.RawMessage            `json:"fallback,omitempty"`     // output after a failure with OnErrorContinue
 	Idempotent   *bool                      `json:"idempotent,omitempty"`   // default: what its tool says
 	OnUnknown    OnUnknown                  `json:"on_unknown,omitempty"`   // default ask
+	OnOpen       OnOpen                     `json:"on_open,omitempty"`      // default wait
 	Config       map[string]json.RawMessage `json:"config,omitempty"`
 }
 
@@ -85,6 +97,16 @@ const (
 	OnUnknownAsk   OnUnknown = "ask"   // wait for a human's decision
 	OnUnknownRetry OnUnknown = "retry" // make the call again
 	OnUnknownFail  OnUnknown = "fail"  // treat it as a failure
+)
+
+// OnOpen says what a node does while the circuit breaker of what it calls is
+// open.
+type OnOpen string
+
+// What a node can do about an open circuit.
+const (
+	OnOpenWait OnOpen = "wait" // wait until the circuit lets calls through; no attempt is counted
+	OnOpenFail OnOpen = "fail" // fail like any call that did not get through
 )
 
 // Retry says how often, how long after and after which failures a node is

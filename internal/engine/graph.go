@@ -25,10 +25,11 @@ type Node struct {
 	OnError      gathering.OnError
 	Fallback     json.RawMessage
 	OnUnknown    gathering.OnUnknown
+	OnOpen       gathering.OnOpen
 }
 
 // Behaviour is what a node does when its turn comes: one of [Trigger], [Pure],
-// [Work], [Sleep] and [Child].
+// [Work], [Sleep], [Child], [Map] and [Join].
 type Behaviour interface{ behaviour() }
 
 // Trigger begins a run. Its output is the run's input.
@@ -100,12 +101,21 @@ type Graph struct {
 	Output  func(scope *expr.Scope) (json.RawMessage, error)
 	Timeout time.Duration // of a run, parked time included; 0 is none
 	Vars    map[string]json.RawMessage
+	// Concurrency renders what bounds how many runs are under way at once. Nil
+	// is no bound.
+	Concurrency func(scope *expr.Scope) (Concurrency, error)
 
 	nodes   []Node
 	edges   []edge
 	in, out [][]int // by node: indexes into edges
 	index   map[string]int
 	order   []int // topological
+}
+
+// Concurrency bounds how many runs with one key are begun and not ended.
+type Concurrency struct {
+	Key string // "" is the pipeline
+	Max int
 }
 
 type edge struct {

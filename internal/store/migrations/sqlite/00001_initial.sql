@@ -33,6 +33,7 @@ CREATE TABLE runs (
     priority        BIGINT NOT NULL,
     queue           TEXT   NOT NULL,
     concurrency_key TEXT,
+    concurrency_max BIGINT NOT NULL DEFAULT 0,
     run_key         TEXT,
     labels          TEXT   NOT NULL,
     parent_run      TEXT,
@@ -40,15 +41,18 @@ CREATE TABLE runs (
     root_run        TEXT   NOT NULL,
     depth           BIGINT NOT NULL,
     min_engine      BIGINT NOT NULL,
+    origin_run      TEXT,
     created_at      BIGINT NOT NULL,
-    finished_at     BIGINT
+    finished_at     BIGINT,
+    dead_at         BIGINT
 ) WITHOUT ROWID;
-CREATE INDEX runs_ready ON runs (ready_at, priority) WHERE owner IS NULL AND ready_at IS NOT NULL;
+CREATE INDEX runs_ready ON runs (queue, ready_at) WHERE owner IS NULL AND ready_at IS NOT NULL;
 CREATE INDEX runs_owned ON runs (owner) WHERE owner IS NOT NULL;
 CREATE INDEX runs_root ON runs (root_run) WHERE depth > 0;
 CREATE INDEX runs_parent ON runs (parent_run) WHERE parent_run IS NOT NULL;
 CREATE UNIQUE INDEX runs_key ON runs (project, run_key) WHERE run_key IS NOT NULL AND finished_at IS NULL;
 CREATE INDEX runs_concurrency ON runs (concurrency_key) WHERE concurrency_key IS NOT NULL AND finished_at IS NULL;
+CREATE INDEX runs_dead ON runs (dead_at) WHERE dead_at IS NOT NULL;
 
 -- One row per commit of a run: seq is that of the first event packed in rows.
 CREATE TABLE run_log (
@@ -58,6 +62,15 @@ CREATE TABLE run_log (
     version BIGINT NOT NULL,
     rows    BLOB   NOT NULL,
     PRIMARY KEY (run_id, seq)
+) WITHOUT ROWID;
+
+-- Where a long run stood after the event seq: its log is folded from there.
+CREATE TABLE snapshots (
+    run_id  TEXT   NOT NULL PRIMARY KEY,
+    seq     BIGINT NOT NULL,
+    at      BIGINT NOT NULL,
+    version BIGINT NOT NULL,
+    data    BLOB   NOT NULL
 ) WITHOUT ROWID;
 
 -- The logs of everything else that is stored.
