@@ -184,13 +184,18 @@ func (w *walker) chain(root string, links []link, around locals) {
 		w.node(links)
 		return
 	case "item", "index":
-		if !w.place.env.Item {
+		if w.place.env.Item == "" {
 			w.fail("%s exists only inside a map's do", root)
 			return
 		}
 	case "error":
 		if !w.place.env.Error {
 			w.fail("error exists only on an error branch")
+			return
+		}
+	case "run":
+		if w.place.env.Queued && (len(links) == 0 || links[0].key != "project") {
+			w.fail("of a run that has not begun, only run.project is known")
 			return
 		}
 	case "secrets":

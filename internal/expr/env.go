@@ -40,9 +40,14 @@ type Env struct {
 	InputSchema json.RawMessage
 	// Vars are the declared variables.
 	Vars map[string]json.RawMessage
-	// Item, Error and Secrets say whether item and index, error, and secrets
-	// are in scope.
-	Item, Error, Secrets bool
+	// Item is what a map calls its item, in what it does for each. "" is no
+	// map, and then there is no index either.
+	Item string
+	// Error and Secrets say whether error and secrets are in scope.
+	Error, Secrets bool
+	// Queued: the run has not begun, so that nothing but its project is known
+	// of it.
+	Queued bool
 
 	once  sync.Once
 	place *place
@@ -108,8 +113,8 @@ func newPlace(e *Env) (*place, error) {
 	p.declare("run.id", reference{root: rootRun, path: keys("id")}, cel.StringType)
 	p.declare("run.started_at", reference{root: rootRun, path: keys("started_at")}, cel.TimestampType)
 	p.declare("run.project", reference{root: rootRun, path: keys("project")}, cel.StringType)
-	if e.Item {
-		p.declare("item", reference{root: rootItem}, cel.DynType)
+	if e.Item != "" {
+		p.declare(e.Item, reference{root: rootItem, name: e.Item}, cel.DynType)
 		p.declare("index", reference{root: rootIndex}, cel.IntType)
 	}
 	if e.Error {
@@ -153,11 +158,11 @@ func (p *place) variable(name string) (variable, bool) {
 	id, field, _ := strings.Cut(inside, ".")
 	switch field {
 	case "output":
-		return variable{reference{root: rootOutput, node: id}, cel.DynType}, true
+		return variable{reference{root: rootOutput, name: id}, cel.DynType}, true
 	case "state":
-		return variable{reference{root: rootState, node: id}, cel.StringType}, true
+		return variable{reference{root: rootState, name: id}, cel.StringType}, true
 	case "finished_at":
-		return variable{reference{root: rootFinished, node: id}, cel.TimestampType}, true
+		return variable{reference{root: rootFinished, name: id}, cel.TimestampType}, true
 	}
 	return variable{}, false
 }
@@ -237,6 +242,16 @@ func Reserved(word string) bool {
 		return true
 	}
 	return false
+}
+
+// Taken reports whether name means something wherever expressions stand, so
+// that no map may call its items so.
+func Taken(name string) bool {
+	switch name {
+	case "input", "vars", "nodes", "run", "trigger", "index", "error", "secrets":
+		return true
+	}
+	return Reserved(name) || typeName(name)
 }
 
 // language returns what all expressions share: the standard functions and the

@@ -25,7 +25,7 @@ func testEnv() *expr.Env {
 			"text": {"type": "string"}, "count": {"type": "integer"}, "price": {"type": "number"}, "urgent": {"type": "boolean"},
 			"tags": {"type": "array"}, "by": {"type": "object", "properties": {"name": {"type": "string"}}}, "maybe": {"type": ["string", "null"]}}}`),
 		Vars: map[string]json.RawMessage{"threshold": raw("7"), "a-b": raw(`"dash"`)},
-		Item: true, Error: true, Secrets: true,
+		Item: "item", Error: true, Secrets: true,
 	}
 }
 
@@ -484,25 +484,6 @@ func TestDeclaredTypes(t *testing.T) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 		})
-	}
-}
-
-func TestReferences(t *testing.T) {
-	t.Parallel()
-	env := testEnv()
-	program, err := env.Compile(`nodes.grade.output.x == nodes.fetch.state || nodes.grade.state == "failed"`, expr.Bool)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"fetch", "grade"}, program.References()); diff != "" {
-		t.Errorf("program (-want +got):\n%s", diff)
-	}
-	template, faults := env.Template(raw(`["${{ nodes.skipped.output }}", {"a": "x ${{ nodes.grade.output }}"}]`))
-	if len(faults) > 0 {
-		t.Fatal(faults)
-	}
-	if diff := cmp.Diff([]string{"grade", "skipped"}, template.References()); diff != "" {
-		t.Errorf("template (-want +got):\n%s", diff)
 	}
 }
 

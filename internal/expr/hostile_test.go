@@ -23,7 +23,7 @@ func TestHostile(t *testing.T) {
 			return expr.Node{Output: json.RawMessage(`{"s": "ab", "n": 1000}`)}, true
 		},
 	}
-	env := &expr.Env{Nodes: []string{"a"}, Item: true}
+	env := &expr.Env{Nodes: []string{"a"}, Item: "item"}
 	double := func(start, body string) string { return `[` + start + `]` + strings.Repeat(`.map(x, `+body+`)`, 28) }
 	tests := map[string]string{
 		"nested loops":        `lists.range(100000).map(x, lists.range(100000).map(y, x * y))`,

@@ -18,7 +18,6 @@ type Program struct {
 	source  string
 	want    Type
 	checked *ast.AST
-	nodes   []string
 	secret  bool // whether it refers to secrets, whose values must not get into errors
 
 	path     *reference      // set where the expression is nothing but a path
@@ -87,7 +86,7 @@ func (p *place) compile(source string, want Type) (*Program, *Fault) {
 	return program, nil
 }
 
-// refer notes which variables and nodes the program refers to.
+// refer notes which variables the program refers to.
 func (p *place) refer(program *Program) {
 	for _, r := range program.checked.ReferenceMap() {
 		v, ok := p.variable(r.Name)
@@ -95,12 +94,8 @@ func (p *place) refer(program *Program) {
 			continue
 		}
 		program.names = append(program.names, name{r.Name, v})
-		if v.reference.node != "" && !slices.Contains(program.nodes, v.reference.node) {
-			program.nodes = append(program.nodes, v.reference.node)
-		}
 		program.secret = program.secret || v.reference.root == rootSecrets
 	}
-	slices.Sort(program.nodes)
 }
 
 // selections returns the selections within e.
@@ -142,7 +137,7 @@ func (p *place) pathOf(e ast.Expr) (reference, bool) {
 	switch e.Kind() {
 	case ast.IdentKind:
 		v, ok := p.variable(e.AsIdent())
-		return reference{v.reference.root, v.reference.node, slices.Clone(v.reference.path)}, ok
+		return reference{v.reference.root, v.reference.name, slices.Clone(v.reference.path)}, ok
 	case ast.SelectKind:
 		selected := e.AsSelect()
 		if selected.IsTestOnly() {
@@ -169,9 +164,6 @@ func (p *place) pathOf(e ast.Expr) (reference, bool) {
 	}
 	return reference{}, false
 }
-
-// References returns the IDs of the nodes that the expression refers to, sorted.
-func (p *Program) References() []string { return slices.Clone(p.nodes) }
 
 // Value returns the result as JSON. An expression that is a path alone gives
 // the very bytes that are there.
@@ -289,7 +281,7 @@ func (a *activation) ResolveName(name string) (any, bool) {
 func (v variable) value(s *Scope) ref.Val {
 	switch r := v.reference; {
 	case r.root == rootFinished:
-		return timeValue(s.node(r.node).FinishedAt)
+		return timeValue(s.node(r.name).FinishedAt)
 	case r.root == rootRun && v.kind == cel.TimestampType:
 		return timeValue(s.Run.StartedAt)
 	}

@@ -68,15 +68,15 @@ type segment struct {
 // reference is a path that begins at a root: nodes.grade.output.list[2].
 type reference struct {
 	root root
-	node string // of rootOutput, rootState and rootFinished
+	name string // of an item, and of the node for rootOutput, rootState and rootFinished
 	path []segment
 }
 
 // String returns the reference as an expression writes it.
 func (r reference) String() string {
-	node := "nodes." + r.node
+	node := "nodes." + r.name
 	return [...]string{
-		"input", "trigger", "item", "index", "error", "vars", "secrets", "run", node + ".output", node + ".state", node + ".finished_at",
+		"input", "trigger", r.name, "index", "error", "vars", "secrets", "run", node + ".output", node + ".state", node + ".finished_at",
 	}[r.root] + pathText(r.path)
 }
 
@@ -140,11 +140,11 @@ func (r reference) text(s *Scope) (json.RawMessage, error) {
 		}
 		base, path = value, path[1:]
 	case rootOutput:
-		base = s.node(r.node).Output
+		base = s.node(r.name).Output
 	case rootState:
-		base = appendString(nil, s.node(r.node).State)
+		base = appendString(nil, s.node(r.name).State)
 	case rootFinished:
-		base = timeText(s.node(r.node).FinishedAt)
+		base = timeText(s.node(r.name).FinishedAt)
 	}
 	value, err := follow(base, path)
 	if err != nil {

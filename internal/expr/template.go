@@ -2,7 +2,6 @@ package expr
 
 import (
 	"encoding/json"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -14,7 +13,6 @@ import (
 type Template struct {
 	parts    []part
 	constant json.RawMessage // set where there is nothing to evaluate
-	nodes    []string
 }
 
 // part is literal JSON text, followed by the result of program where there is one.
@@ -51,12 +49,6 @@ func (e *Env) Template(value json.RawMessage) (*Template, []Fault) {
 	b.flush(nil, false)
 	return b.template(), nil
 }
-
-// Constant reports whether the template holds no expression.
-func (t *Template) Constant() bool { return t.constant != nil }
-
-// References returns the IDs of the nodes that the expressions refer to, sorted.
-func (t *Template) References() []string { return slices.Clone(t.nodes) }
 
 // Render returns the value with every expression in it replaced by its result.
 // Its error names the first expression that failed.
@@ -105,13 +97,6 @@ type templateBuilder struct {
 
 func (b *templateBuilder) template() *Template {
 	t := &Template{parts: b.parts}
-	for _, p := range b.parts {
-		if p.program != nil {
-			t.nodes = append(t.nodes, p.program.nodes...)
-		}
-	}
-	slices.Sort(t.nodes)
-	t.nodes = slices.Compact(t.nodes)
 	if len(b.parts) == 1 && b.parts[0].program == nil {
 		t.constant = b.parts[0].literal
 	}
