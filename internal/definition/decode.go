@@ -23,6 +23,16 @@ func Decode(document []byte) (*gathering.Definition, error) {
 	return &d.Definition, nil
 }
 
+// DecodeNode reads a node without an ID, as [Encode] writes it: what a map
+// does for each item. Like [Decode] it trusts the document.
+func DecodeNode(document json.RawMessage) (gathering.Node, error) {
+	var node nodeDocument
+	if err := json.Unmarshal(document, &node); err != nil {
+		return gathering.Node{}, fmt.Errorf("decode node: %w", err)
+	}
+	return gathering.Node(node), nil
+}
+
 // nodeList is the nodes of a document in their order.
 type nodeList []gathering.Node
 
@@ -65,7 +75,7 @@ func (n *nodeDocument) UnmarshalJSON(data []byte) error {
 	for name, target := range map[string]any{
 		"kind": &n.Kind, "name": &n.Name, "retry": retry, "timeout": &n.Timeout,
 		"total_timeout": &n.TotalTimeout, "on_error": &n.OnError, "fallback": &n.Fallback,
-		"idempotent": &n.Idempotent, "on_unknown": &n.OnUnknown,
+		"idempotent": &n.Idempotent, "on_unknown": &n.OnUnknown, "on_open": &n.OnOpen,
 	} {
 		raw, ok := fields[name]
 		if !ok {

@@ -29,6 +29,9 @@ func Encode(def *gathering.Definition) ([]byte, error) {
 	if def.Timeout != 0 {
 		w.add("timeout", def.Timeout)
 	}
+	if def.Concurrency != nil {
+		w.add("concurrency", def.Concurrency)
+	}
 	if len(def.Agents) > 0 {
 		w.add("agents", def.Agents)
 	}
@@ -86,6 +89,9 @@ func encodeNode(n *gathering.Node) (json.RawMessage, error) {
 	}
 	if n.OnUnknown != "" && n.OnUnknown != gathering.OnUnknownAsk {
 		w.add("on_unknown", n.OnUnknown)
+	}
+	if n.OnOpen != "" && n.OnOpen != gathering.OnOpenWait {
+		w.add("on_open", n.OnOpen)
 	}
 	return w.bytes()
 }

@@ -28,16 +28,24 @@ func (l *loader) expressions() {
 			l.nodeExpressions(s, i)
 		}
 	}
+	if l.key != nil {
+		begin := newEnvs(s.Start())
+		l.template(place{"concurrency.key", 0}, l.key, &scope{quick: begin, full: begin})
+	}
 	if l.output.absent() {
 		return
 	}
 	l.def.Output = l.output.json()
-	if l.output.bad() {
-		return
+	if !l.output.bad() {
+		l.template(place{"output", 0}, l.output, newScope(s, len(ids), "", l.output))
 	}
-	for _, f := range newScope(s, len(ids), l.output).template(l.output, &Field{}) {
-		v, _ := l.output.find(f.Path)
-		l.add(place{"output", 0}.in(f.Path, v.line), f.Message, "")
+}
+
+// template checks a template that belongs to no node.
+func (l *loader) template(at place, v *value, scope *scope) {
+	for _, f := range scope.template(v, &Field{}) {
+		inside, _ := v.find(f.Path)
+		l.add(at.in(f.Path, inside.line), f.Message, "")
 	}
 }
 
@@ -49,8 +57,10 @@ func (l *loader) tooManyExpressions() bool {
 			count += d.config[i].value.count("${{")
 		}
 	}
-	if !l.output.absent() {
-		count += l.output.count("${{")
+	for _, v := range []*value{l.output, l.key} {
+		if !v.absent() {
+			count += v.count("${{")
+		}
 	}
 	if count > MaxExpressions {
 		l.add(place{"", 1}, "holds more than "+strconv.Itoa(MaxExpressions)+" expressions",
@@ -60,10 +70,17 @@ func (l *loader) tooManyExpressions() bool {
 }
 
 // nodeExpressions checks the expressions of one node.
-func (l *loader) nodeExpressions(s *scopes, node int) {
+func (l *loader) nodeExpressions(s *Scopes, node int) {
 	d := l.drafts[node]
-	all := &value{kind: kindObject, members: d.config}
-	scope := newScope(s, node, all)
+	l.draftExpressions(d, newScope(s, node, "", d.allConfig()))
+	if d.each != nil && d.each.kind != nil {
+		l.draftExpressions(d.each, newScope(s, node, d.each.item, d.each.allConfig()))
+	}
+}
+
+func (d *draft) allConfig() *value { return &value{kind: kindObject, members: d.config} }
+
+func (l *loader) draftExpressions(d *draft, scope *scope) {
 	for i := range d.config {
 		v := d.config[i].value
 		field := d.kind.field(d.config[i].key)
@@ -96,17 +113,17 @@ type envs struct {
 	plain, secret *expr.Env
 }
 
-func newScope(s *scopes, node int, v *value) *scope {
+func newScope(s *Scopes, node int, item string, v *value) *scope {
 	named := words{}
 	named.readAll(v)
-	return &scope{quick: newEnvs(s.env(node, named)), full: newEnvs(s.env(node, nil))}
+	return &scope{quick: newEnvs(s.env(node, item, named)), full: newEnvs(s.env(node, item, nil))}
 }
 
 func newEnvs(plain *expr.Env) envs {
-	secret := &expr.Env{
-		Nodes: plain.Nodes, InputSchema: plain.InputSchema, Vars: plain.Vars, Error: plain.Error, Secrets: true,
-	}
-	return envs{plain, secret}
+	return envs{plain, &expr.Env{
+		Nodes: plain.Nodes, InputSchema: plain.InputSchema, Vars: plain.Vars,
+		Item: plain.Item, Error: plain.Error, Secrets: true,
+	}}
 }
 
 func (e envs) of(field *Field) *expr.Env {

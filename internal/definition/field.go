@@ -2,6 +2,8 @@ package definition
 
 import (
 	"errors"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,7 +34,12 @@ func (d *draft) fieldNames() []string {
 	for i := range d.kind.Fields {
 		names = append(names, d.kind.Fields[i].Name)
 	}
-	return append(names, commonFields()...)
+	for _, name := range commonFields() {
+		if d.kind.Refused[name] == "" && (d.item == "" || !slices.Contains(ofNodes(), name)) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // presence reports a field that must be there and is not, or the reverse.
@@ -89,7 +96,9 @@ func (l *loader) shape(d *draft, field *Field, v *value) {
 	case FieldEnum:
 		l.enum(at, v, field.Values)
 	case FieldInt:
-		l.whole(at, v, [2]int{0, 1_000_000})
+		l.whole(at, v, [2]int{field.Min, field.Max})
+	case FieldCount:
+		l.count(at, v, field)
 	case FieldFlag:
 		l.flag(at, v)
 	case FieldSchema:
@@ -102,11 +111,31 @@ func (l *loader) shape(d *draft, field *Field, v *value) {
 		l.model(at, v)
 	case FieldAgent, FieldTool, FieldPipeline:
 		l.reference(at, field.Type, v)
+	case FieldItem:
+		l.itemName(at, v)
+	case FieldNode:
+		l.each(d, field.Name)
+	}
+}
+
+// count checks one of a few words, or a whole number.
+func (l *loader) count(at place, v *value, field *Field) {
+	switch {
+	case v.kind == kindBad:
+	case v.kind == kindNumber:
+		l.whole(at, v, [2]int{field.Min, field.Max})
+	case v.kind != kindText || !slices.Contains(field.Values, v.text):
+		l.add(at, "must be "+strings.Join(field.Values, ", ")+" or a whole number from "+
+			strconv.Itoa(field.Min)+" to "+strconv.Itoa(field.Max), "")
 	}
 }
 
 // bare checks that an expression is written as text and without ${{ }}.
 func (l *loader) bare(at place, v *value, as FieldType) {
+	if v.kind == kindList && as == FieldList {
+		l.wrongType(at, v, "an expression", `put it in quotes, as in "[1, 2]"`)
+		return
+	}
 	text, ok := l.text(at, v, MaxText)
 	if ok && strings.HasPrefix(strings.TrimSpace(text), "${{") {
 		l.add(at, "is an expression by itself", "write it without ${{ }}")

@@ -16,8 +16,12 @@ const (
 func (l *loader) graph() {
 	in := make([]int, len(l.drafts))
 	errorOut := make([]bool, len(l.drafts))
+	seen := make(map[gathering.Edge]bool, len(l.links)) // needs and the list of edges may repeat each other
 	for _, e := range l.links {
-		in[l.index[e.edge.To]]++
+		if !seen[e.edge] {
+			in[l.index[e.edge.To]]++
+		}
+		seen[e.edge] = true
 		if e.edge.Branch == gathering.BranchError {
 			errorOut[l.index[e.edge.From]] = true
 		}
@@ -30,6 +34,11 @@ func (l *loader) graph() {
 		}
 		if d.kind != nil && d.kind.MaxIn > 0 && in[i] > d.kind.MaxIn {
 			l.add(d.at, "has more edges leading to it than its kind allows", "at most "+strconv.Itoa(d.kind.MaxIn))
+		}
+		if d.sound && d.kind.Check != nil && !d.faultyEdge {
+			for _, f := range d.kind.Check(d.rawConfig(), in[i]) {
+				l.add(d.locate(f.Path), f.Problem, f.Remedy)
+			}
 		}
 	}
 }

@@ -22,6 +22,16 @@ type Kind struct {
 	// MaxIn is how many edges may lead to a node: -1 is any number, and 0 makes
 	// the kind a trigger, of which a definition has exactly one.
 	MaxIn int
+	// Refused are fields that nodes have whatever their kind, and those of this
+	// kind have not; with what to do instead.
+	Refused map[string]string
+	// NoItem says what to do instead of having a map do a node of this kind for
+	// each item; "" where a map may.
+	NoItem string
+	// Check finds what is wrong between a node and the edges that lead to it,
+	// of which there are in. The paths of its faults are within the node. Nil
+	// finds nothing.
+	Check func(config map[string]json.RawMessage, in int) []Fault
 }
 
 func (k *Kind) trigger() bool { return k.MaxIn == 0 }
@@ -41,7 +51,8 @@ type Field struct {
 	Type     FieldType
 	Required bool
 	Summary  string   // what to write there, as in "the tool to call"
-	Values   []string // of a FieldEnum
+	Values   []string // of a FieldEnum or FieldCount
+	Min, Max int      // of a FieldInt or FieldCount
 	// With names the field that this one goes with: it is required beside that
 	// one, and refused without it.
 	With string
@@ -70,7 +81,8 @@ const (
 	FieldString    FieldType = "string"    // a text that is used as it is
 	FieldStrings   FieldType = "strings"   // a list of different texts
 	FieldEnum      FieldType = "enum"      // one of Values
-	FieldInt       FieldType = "int"       // a whole number from 0
+	FieldInt       FieldType = "int"       // a whole number from Min to Max
+	FieldCount     FieldType = "count"     // one of Values, or a whole number from Min to Max
 	FieldFlag      FieldType = "flag"      // true or false
 	FieldAgent     FieldType = "agent"     // the name of an agent, stored or of this definition
 	FieldTool      FieldType = "tool"      // the name of a tool
@@ -78,6 +90,8 @@ const (
 	FieldModel     FieldType = "model"     // a model, as provider/model
 	FieldPipeline  FieldType = "pipeline"  // the name of a stored pipeline, or a file beside this one
 	FieldSchema    FieldType = "schema"    // a JSON Schema
+	FieldItem      FieldType = "item"      // what expressions in the node's FieldNode call the item; "item" where it is absent
+	FieldNode      FieldType = "node"      // a node without an ID, done for each item
 )
 
 // Checker loads definitions. It is used by many goroutines at once; its
@@ -104,6 +118,6 @@ type Checker struct {
 func commonFields() []string {
 	return []string{
 		"kind", "name", "needs", "retry", "timeout", "total_timeout",
-		"on_error", "fallback", "idempotent", "on_unknown",
+		"on_error", "fallback", "idempotent", "on_unknown", "on_open",
 	}
 }

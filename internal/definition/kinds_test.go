@@ -12,7 +12,7 @@ import (
 // kinds mirrors the kinds of node that pipeline files know.
 func kinds() []definition.Kind {
 	return []definition.Kind{
-		{Name: "trigger", Summary: "where a run begins"},
+		{Name: "trigger", Summary: "where a run begins", NoItem: "leave it out"},
 		{Name: "agent", MaxIn: -1, OneOf: []string{"agent", "model"}, Fields: []definition.Field{
 			{Name: "agent", Type: definition.FieldAgent, Summary: "the agent that works"},
 			{Name: "model", Type: definition.FieldModel},
@@ -22,7 +22,7 @@ func kinds() []definition.Kind {
 			{Name: "output_schema", Type: definition.FieldSchema},
 		}},
 		{
-			Name: "condition", MaxIn: -1, OneOf: []string{"when", "switch"}, Branches: conditionBranches,
+			Name: "condition", MaxIn: -1, NoItem: "put a pipeline there and let it choose", OneOf: []string{"when", "switch"}, Branches: conditionBranches,
 			Fields: []definition.Field{
 				{Name: "when", Type: definition.FieldBool},
 				{Name: "switch", Type: definition.FieldValue},
@@ -40,11 +40,11 @@ func kinds() []definition.Kind {
 			{Name: "tool", Type: definition.FieldTool, Required: true, Summary: "the tool to call"},
 			{Name: "with", Type: definition.FieldArguments},
 		}},
-		{Name: "parallel", MaxIn: -1},
-		{Name: "transform", MaxIn: -1, Fields: []definition.Field{
+		{Name: "parallel", MaxIn: -1, NoItem: "put a pipeline there"},
+		{Name: "transform", MaxIn: -1, Refused: map[string]string{"on_open": "it calls nobody"}, Fields: []definition.Field{
 			{Name: "set", Type: definition.FieldObject, Required: true, Summary: "the names and values of the output"},
 		}},
-		{Name: "pipeline", MaxIn: -1, Fields: []definition.Field{
+		{Name: "pipeline", MaxIn: -1, Refused: map[string]string{"on_open": "it calls nobody"}, Fields: []definition.Field{
 			{Name: "pipeline", Type: definition.FieldPipeline, Required: true, Summary: "the pipeline to run"},
 			{Name: "input", Type: definition.FieldTemplate},
 			{Name: "wait", Type: definition.FieldFlag},
@@ -53,7 +53,33 @@ func kinds() []definition.Kind {
 			{Name: "for", Type: definition.FieldDuration},
 			{Name: "until", Type: definition.FieldTime},
 		}},
+		{
+			Name: "map", MaxIn: -1, NoItem: "put a pipeline with that map there",
+			Refused: map[string]string{"retry": "write it inside do"},
+			Fields: []definition.Field{
+				{Name: "over", Type: definition.FieldList, Required: true, Summary: "the list"},
+				{Name: "as", Type: definition.FieldItem},
+				{Name: "do", Type: definition.FieldNode, Required: true, Summary: "one node"},
+				{Name: "max_parallel", Type: definition.FieldInt, Min: 1, Max: 1000},
+				{Name: "on_item_error", Type: definition.FieldEnum, Values: []string{"fail", "skip"}},
+			},
+		},
+		{
+			Name: "join", MaxIn: -1, NoItem: "put a pipeline with that join there", Check: checkJoin,
+			Fields: []definition.Field{
+				{Name: "wait", Type: definition.FieldCount, Values: []string{"all", "any"}, Min: 1, Max: 5000},
+			},
+		},
 	}
+}
+
+// checkJoin wants as many edges as it waits for.
+func checkJoin(config map[string]json.RawMessage, in int) []definition.Fault {
+	var n int
+	if json.Unmarshal(config["wait"], &n) != nil || n <= in {
+		return nil
+	}
+	return []definition.Fault{{Path: "wait", Problem: "is more than lead to it", Remedy: "wait for fewer"}}
 }
 
 func conditionBranches(config map[string]json.RawMessage) []string {

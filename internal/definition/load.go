@@ -40,6 +40,7 @@ type loader struct {
 	report
 	kinds   map[string]*Kind
 	def     gathering.Definition
+	key     *value // of the bound on concurrency; nil is none
 	output  *value
 	drafts  []*draft       // the nodes, in the order of the file
 	index   map[string]int // node ID to its place in drafts
@@ -65,7 +66,7 @@ func (l *loader) finish() {
 // topFields are the fields of a definition.
 func topFields() []string {
 	return []string{
-		"name", "description", "vars", "input_schema", "timeout", "agents", "nodes", "edges", "output",
+		"name", "description", "vars", "input_schema", "timeout", "concurrency", "agents", "nodes", "edges", "output",
 	}
 }
 
@@ -90,6 +91,9 @@ func (l *loader) definition(root *value) {
 	}
 	if v := root.member("timeout"); !v.absent() {
 		l.def.Timeout = l.duration(place{"timeout", v.line}, v)
+	}
+	if v := root.member("concurrency"); !v.absent() {
+		l.concurrency(v)
 	}
 	l.agents(root.member("agents"))
 	l.nodes(root)

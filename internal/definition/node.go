@@ -41,6 +41,11 @@ type draft struct {
 	needs      *value
 	branches   []string // those of its kind
 	faultyEdge bool     // an edge to it has a fault and is left out
+
+	// item is what expressions call the item that a map does this node for; ""
+	// is a node of the graph.
+	item string
+	each *draft // what a map does for each item
 }
 
 // locate finds where a field of the node's config is written. Sugar keeps the
@@ -105,11 +110,18 @@ func (l *loader) node(d *draft) {
 	if d.body.absent() {
 		d.body = &value{kind: kindObject, line: d.at.line}
 	}
-	if !l.object(d.at, d.body, "a mapping such as {kind: trigger}") {
+	example := "a mapping such as {kind: trigger}"
+	if d.item != "" {
+		example = "one node, such as {kind: tool, tool: …}"
+	}
+	if !l.object(d.at, d.body, example) {
 		return
 	}
 	d.kind = l.kindOf(d)
 	l.common(d)
+	if d.item != "" {
+		l.notInside(d)
+	}
 	if d.kind == nil {
 		return
 	}
@@ -126,28 +138,49 @@ func (l *loader) node(d *draft) {
 		l.resolve(d)
 		d.sound = len(l.faults) == before
 	}
+	l.refused(d)
+}
+
+// refused reports the fields that every kind but this one has.
+func (l *loader) refused(d *draft) {
+	for i := range d.body.members {
+		m := &d.body.members[i]
+		if d.kind == nil || m.value.absent() {
+			continue
+		}
+		if remedy := d.kind.Refused[m.key]; remedy != "" {
+			l.add(d.at.in(m.key, m.value.line), "does not go with a node of kind "+d.kind.Name, remedy)
+		}
+	}
 }
 
 func (l *loader) kindOf(d *draft) *Kind {
 	v := d.body.member("kind")
 	if v.absent() {
-		l.add(place{d.at.path + ".kind", d.at.line}, "is missing", "one of: "+strings.Join(l.kindNames(), ", "))
+		l.add(place{d.at.path + ".kind", d.at.line}, "is missing", "one of: "+strings.Join(l.kindNames(d), ", "))
 		return nil
 	}
 	at := d.at.in("kind", v.line)
 	name, ok := l.text(at, v, MaxName)
 	kind := l.kinds[name]
-	if ok && kind == nil {
-		l.add(at, "there is no kind "+quoted(name), l.orOneOf(name, l.kindNames()))
+	switch {
+	case ok && kind == nil:
+		l.add(at, "there is no kind "+quoted(name), l.orOneOf(name, l.kindNames(d)))
+	case ok && d.item != "" && kind.NoItem != "":
+		l.add(at, "a map cannot do a node of kind "+name+" for each item", kind.NoItem)
+		return nil
 	}
 	d.node.Kind = name
 	return kind
 }
 
-func (l *loader) kindNames() []string {
-	names := make([]string, len(l.Kinds))
+// kindNames are the kinds that a node can be of.
+func (l *loader) kindNames(d *draft) []string {
+	names := make([]string, 0, len(l.Kinds))
 	for i := range l.Kinds {
-		names[i] = l.Kinds[i].Name
+		if d.item == "" || l.Kinds[i].NoItem == "" {
+			names = append(names, l.Kinds[i].Name)
+		}
 	}
 	return names
 }
@@ -178,6 +211,8 @@ func (l *loader) common(d *draft) {
 			d.node.Idempotent = l.flag(at, v)
 		case "on_unknown":
 			d.node.OnUnknown = gathering.OnUnknown(l.enum(at, v, []string{"ask", "retry", "fail"}))
+		case "on_open":
+			d.node.OnOpen = gathering.OnOpen(l.enum(at, v, []string{"wait", "fail"}))
 		}
 	}
 	n := &d.node
@@ -190,6 +225,9 @@ func (l *loader) common(d *draft) {
 	if n.OnUnknown == gathering.OnUnknownAsk {
 		n.OnUnknown = ""
 	}
+	if n.OnOpen == gathering.OnOpenWait {
+		n.OnOpen = ""
+	}
 }
 
 // fallback reads the output that stands in for a failed node's.
@@ -197,7 +235,7 @@ func (l *loader) fallback(d *draft, at place, v *value) json.RawMessage {
 	if how := d.body.member("on_error"); how == nil || how.text != string(gathering.OnErrorContinue) {
 		l.add(at, "is never used", "a fallback goes with on_error: continue")
 	}
-	if holdsTemplate(v) {
+	if holdsTemplate(v) || d.item != "" && v.contains("${{ "+d.item) {
 		l.add(at, "holds ${{ }}, and a fallback is used as it is", "write a plain value; a transform node can build another from it")
 	}
 	return v.json()

@@ -10,46 +10,6 @@ import (
 	"gathering/internal/schema"
 )
 
-// Env says what expressions of a node may refer to; node "" stands for the
-// definition's output, which sees all nodes. Of the upstream nodes it holds
-// only those that the node's own texts name, so that it is quick to use.
-// Secrets are out of scope: a field that may read them says so
-// ([Field.Secrets]).
-func Env(def *gathering.Definition, node string) *expr.Env {
-	return Envs(def)[node]
-}
-
-// Envs is [Env] of every node by its ID, and of the output under "".
-func Envs(def *gathering.Definition) map[string]*expr.Env {
-	s := newScopes(nodeIDs(def), def.Edges, def)
-	envs := make(map[string]*expr.Env, len(def.Nodes)+1)
-	for i := range def.Nodes {
-		named := words{}
-		for _, raw := range def.Nodes[i].Config {
-			named.readAll((&report{}).readJSON(raw))
-		}
-		envs[def.Nodes[i].ID] = s.env(i, named)
-	}
-	named := words{}
-	if len(def.Output) > 0 {
-		named.readAll((&report{}).readJSON(def.Output))
-	}
-	envs[""] = s.env(len(def.Nodes), named)
-	return envs
-}
-
-// Upstream lists, for every node, the nodes from which edges lead to it,
-// directly or through others, in the order of the definition.
-func Upstream(def *gathering.Definition) map[string][]string {
-	ids := nodeIDs(def)
-	upstream := upstream(ids, def.Edges)
-	byNode := make(map[string][]string, len(ids))
-	for i, id := range ids {
-		byNode[id] = upstream[i]
-	}
-	return byNode
-}
-
 // CheckInput reports whether a run of def may begin with input; nil is null.
 // Its error is of kind invalid and names the fields, as in "input.text".
 func CheckInput(def *gathering.Definition, input json.RawMessage) error {
@@ -69,43 +29,78 @@ func CheckInput(def *gathering.Definition, input json.RawMessage) error {
 	return s.Validate("input", input)
 }
 
-func nodeIDs(def *gathering.Definition) []string {
-	ids := make([]string, len(def.Nodes))
-	for i := range def.Nodes {
-		ids[i] = def.Nodes[i].ID
-	}
-	return ids
-}
-
-// scopes says what is in scope at each node.
-type scopes struct {
+// Scopes says what the expressions of a definition may refer to. Of the nodes
+// upstream of a place it gives only those that the texts there name, so that
+// an [expr.Env] is quick to use. Secrets are out of scope: a field that may
+// read them says so ([Field.Secrets]).
+type Scopes struct {
 	def     *gathering.Definition
+	index   map[string]int
 	above   [][]string // by node; and last, all nodes
 	onError []bool     // an error edge leads to it
 }
 
-func newScopes(ids []string, edges []gathering.Edge, def *gathering.Definition) *scopes {
-	s := &scopes{def: def, above: append(upstream(ids, edges), ids), onError: make([]bool, len(ids)+1)}
-	index := make(map[string]int, len(ids))
+// NewScopes returns the scopes of a checked definition.
+func NewScopes(def *gathering.Definition) *Scopes {
+	ids := make([]string, len(def.Nodes))
+	for i := range def.Nodes {
+		ids[i] = def.Nodes[i].ID
+	}
+	return newScopes(ids, def.Edges, def)
+}
+
+func newScopes(ids []string, edges []gathering.Edge, def *gathering.Definition) *Scopes {
+	s := &Scopes{
+		def: def, index: make(map[string]int, len(ids)),
+		above: append(upstream(ids, edges), ids), onError: make([]bool, len(ids)+1),
+	}
 	for i, id := range ids {
-		index[id] = i
+		s.index[id] = i
 	}
 	for _, e := range edges {
-		if i, ok := index[e.To]; ok && e.Branch == gathering.BranchError {
+		if i, ok := s.index[e.To]; ok && e.Branch == gathering.BranchError {
 			s.onError[i] = true
 		}
 	}
 	return s
 }
 
+// Node is what the node of an ID sees.
+func (s *Scopes) Node(id string) *expr.Env { return s.Item(id, "") }
+
+// Item is what the map of an ID sees in what it does for each item, which it
+// calls by the name given.
+func (s *Scopes) Item(id, name string) *expr.Env {
+	i, named := s.index[id], words{}
+	for _, raw := range s.def.Nodes[i].Config {
+		named.readAll((&report{}).readJSON(raw))
+	}
+	return s.env(i, name, named)
+}
+
+// Output is what the definition's output sees: all nodes.
+func (s *Scopes) Output() *expr.Env {
+	named := words{}
+	if len(s.def.Output) > 0 {
+		named.readAll((&report{}).readJSON(s.def.Output))
+	}
+	return s.env(len(s.index), "", named)
+}
+
+// Start is what can be seen before a run begins, as by the key of its
+// concurrency.
+func (s *Scopes) Start() *expr.Env {
+	return &expr.Env{InputSchema: s.def.InputSchema, Vars: s.def.Vars, Queued: true}
+}
+
 // env is the scope of node i, with those upstream nodes that are named; a nil
 // named is all of them.
-func (s *scopes) env(i int, named words) *expr.Env {
+func (s *Scopes) env(i int, item string, named words) *expr.Env {
 	nodes := s.above[i]
 	if named != nil {
 		nodes = slices.DeleteFunc(slices.Clone(nodes), func(id string) bool { return !named[id] })
 	}
-	return &expr.Env{Nodes: nodes, InputSchema: s.def.InputSchema, Vars: s.def.Vars, Error: s.onError[i]}
+	return &expr.Env{Nodes: nodes, InputSchema: s.def.InputSchema, Vars: s.def.Vars, Item: item, Error: s.onError[i]}
 }
 
 // words are the identifiers in a text.

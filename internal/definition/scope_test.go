@@ -6,9 +6,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"gathering"
 	"gathering/internal/definition"
+	"gathering/internal/expr"
 )
 
 func TestCheckInput(t *testing.T) {
@@ -50,7 +52,7 @@ func TestCheckInput(t *testing.T) {
 	}
 }
 
-func TestEnv(t *testing.T) {
+func TestScopes(t *testing.T) {
 	t.Parallel()
 	def, err := checker().Load([]byte(`name: env
 vars: {limit: 3}
@@ -59,38 +61,31 @@ nodes:
   a: {kind: parallel, needs: [start], on_error: branch}
   b: {kind: transform, needs: [a], set: {one: "${{ nodes.\n start.output }}", two: "a"}}
   c: {kind: transform, needs: [a.error], set: {one: "${{ error.message + nodes.a.state }}"}}
+  d: {kind: map, needs: [b], over: nodes.b.output.two, as: letter, do: {kind: delay, until: "timestamp(nodes.a.output + letter)"}}
 output: "${{ nodes.b.output }}"
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantUpstream := map[string][]string{
-		"start": nil, "a": {"start"}, "b": {"start", "a"}, "c": {"start", "a"},
-	}
-	if diff := cmp.Diff(wantUpstream, definition.Upstream(def)); diff != "" {
-		t.Errorf("upstream (-want +got):\n%s", diff)
-	}
+	s := definition.NewScopes(def)
 	tests := []struct {
-		node    string
-		nodes   []string
-		onError bool
+		name string
+		env  *expr.Env
+		want *expr.Env
 	}{
-		{"start", []string{}, false},
-		{"a", []string{}, false},
-		{"b", []string{"start", "a"}, false},
-		{"c", []string{"a"}, true},
-		{"", []string{"b"}, false},
+		{"start", s.Node("start"), &expr.Env{}},
+		{"a", s.Node("a"), &expr.Env{}},
+		{"b", s.Node("b"), &expr.Env{Nodes: []string{"start", "a"}}},
+		{"c", s.Node("c"), &expr.Env{Nodes: []string{"a"}, Error: true}},
+		{"d", s.Node("d"), &expr.Env{Nodes: []string{"a", "b"}}},
+		{"each of d", s.Item("d", "letter"), &expr.Env{Nodes: []string{"a", "b"}, Item: "letter"}},
+		{"the output", s.Output(), &expr.Env{Nodes: []string{"b"}}},
+		{"the beginning", s.Start(), &expr.Env{Queued: true}},
 	}
 	for _, test := range tests {
-		env := definition.Env(def, test.node)
-		if diff := cmp.Diff(test.nodes, env.Nodes, cmp.Transformer("nil", func(s []string) []string { return append([]string{}, s...) })); diff != "" {
-			t.Errorf("nodes in scope at %q (-want +got):\n%s", test.node, diff)
-		}
-		if env.Error != test.onError || env.Secrets || env.Item {
-			t.Errorf("scope at %q: error %t, secrets %t, item %t", test.node, env.Error, env.Secrets, env.Item)
-		}
-		if diff := cmp.Diff(def.Vars, env.Vars); diff != "" {
-			t.Errorf("vars at %q (-want +got):\n%s", test.node, diff)
+		test.want.Vars = def.Vars
+		if diff := cmp.Diff(test.want, test.env, cmpopts.IgnoreUnexported(expr.Env{}), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("scope of %s (-want +got):\n%s", test.name, diff)
 		}
 	}
 }

@@ -23,32 +23,25 @@ type Binder struct {
 type binding struct {
 	*Binder
 
-	def  *gathering.Definition
-	node *gathering.Node
-	env  *expr.Env
+	def    *gathering.Definition
+	scopes *definition.Scopes
+	node   *gathering.Node
+	env    *expr.Env
 }
 
 // Bind makes a graph of a checked definition. A tool or model that is not
 // there is no error here: the definition may be older than this process, and
 // its node fails if it is reached.
 func (b *Binder) Bind(def *gathering.Definition) (*engine.Graph, error) {
-	table := make(map[string]func(*binding) (engine.Node, error))
-	for _, k := range kinds() {
-		table[k.Name] = k.bind
-	}
-	envs := definition.Envs(def)
+	scopes := definition.NewScopes(def)
 	nodes := make([]engine.Node, 0, len(def.Nodes))
 	for i := range def.Nodes {
 		n := &def.Nodes[i]
-		bind := table[n.Kind]
-		if bind == nil {
-			return nil, gathering.NewError(gathering.KindInvalid, "node %s is of the unknown kind %q", n.ID, n.Kind)
-		}
-		bound, err := bind(&binding{Binder: b, def: def, node: n, env: envs[n.ID]})
+		bound, err := (&binding{Binder: b, def: def, scopes: scopes, node: n, env: scopes.Node(n.ID)}).bind()
 		if err != nil {
 			return nil, fmt.Errorf("bind node %s: %w", n.ID, err)
 		}
-		nodes = append(nodes, withPolicy(bound, n))
+		nodes = append(nodes, bound)
 	}
 	graph, err := engine.NewGraph(nodes, def.Edges)
 	if err != nil {
@@ -56,14 +49,30 @@ func (b *Binder) Bind(def *gathering.Definition) (*engine.Graph, error) {
 	}
 	graph.Vars = def.Vars
 	graph.Timeout = time.Duration(def.Timeout)
+	if def.Concurrency != nil {
+		if graph.Concurrency, err = concurrency(scopes, def.Concurrency); err != nil {
+			return nil, fmt.Errorf("bind the bound on concurrency: %w", err)
+		}
+	}
 	if def.Output != nil {
-		template, err := compileTemplate(envs[""], def.Output)
+		template, err := compileTemplate(scopes.Output(), def.Output)
 		if err != nil {
 			return nil, fmt.Errorf("bind the output: %w", err)
 		}
 		graph.Output = template.Render
 	}
 	return graph, nil
+}
+
+// bind makes the node runnable, with what holds for nodes of every kind.
+func (b *binding) bind() (engine.Node, error) {
+	for _, k := range kinds() {
+		if k.Name == b.node.Kind && k.bind != nil {
+			bound, err := k.bind(b)
+			return withPolicy(bound, b.node), err
+		}
+	}
+	return engine.Node{}, gathering.NewError(gathering.KindInvalid, "node %s is of the unknown kind %q", b.node.ID, b.node.Kind)
 }
 
 func withPolicy(bound engine.Node, n *gathering.Node) engine.Node {
@@ -74,7 +83,7 @@ func withPolicy(bound engine.Node, n *gathering.Node) engine.Node {
 	}
 	bound.Timeout = time.Duration(n.Timeout)
 	bound.TotalTimeout = time.Duration(n.TotalTimeout)
-	bound.OnError, bound.Fallback, bound.OnUnknown = n.OnError, n.Fallback, n.OnUnknown
+	bound.OnError, bound.Fallback, bound.OnUnknown, bound.OnOpen = n.OnError, n.Fallback, n.OnUnknown, n.OnOpen
 	return bound
 }
 

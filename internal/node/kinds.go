@@ -19,16 +19,37 @@ type kind struct {
 
 func kinds() []kind {
 	return []kind{
-		{definition.Kind{Name: "trigger", Summary: "where a run begins; its output is the run's input"}, bindTrigger},
-		{definition.Kind{Name: "parallel", Summary: "a named place where branches begin", MaxIn: -1}, bindParallel},
+		triggerKind(),
+		parallelKind(),
 		agentKind(),
 		actionKind(),
 		conditionKind(),
 		delayKind(),
+		joinKind(),
+		mapKind(),
 		pipelineKind(),
 		toolKind(),
 		transformKind(),
 	}
+}
+
+// noCalls are the fields that say nothing about a node that calls nobody.
+func noCalls() map[string]string {
+	return map[string]string{"on_open": "it is for nodes that call others: agent, tool and action"}
+}
+
+func triggerKind() kind {
+	return kind{definition.Kind{
+		Name: "trigger", Summary: "where a run begins; its output is the run's input", Refused: noCalls(),
+		NoItem: "put there what is to be done; each item begins by itself",
+	}, bindTrigger}
+}
+
+func parallelKind() kind {
+	return kind{definition.Kind{
+		Name: "parallel", Summary: "a named place where branches begin", MaxIn: -1, Refused: noCalls(),
+		NoItem: "put a pipeline there and let it have the branches",
+	}, bindParallel}
 }
 
 func agentKind() kind {
@@ -61,6 +82,7 @@ func actionKind() kind {
 func conditionKind() kind {
 	return kind{definition.Kind{
 		Name: "condition", Summary: "chooses a branch", MaxIn: -1, OneOf: []string{"when", "switch"}, Branches: branches,
+		Refused: noCalls(), NoItem: "put a pipeline there and let it choose",
 		Fields: []definition.Field{
 			{Name: "when", Type: definition.FieldBool, Summary: "takes the branch true or false"},
 			{Name: "switch", Type: definition.FieldValue, Summary: "takes the branch of the case it equals, or default"},
@@ -71,7 +93,7 @@ func conditionKind() kind {
 
 func delayKind() kind {
 	return kind{definition.Kind{
-		Name: "delay", Summary: "waits", MaxIn: -1, OneOf: []string{"for", "until"},
+		Name: "delay", Summary: "waits", MaxIn: -1, OneOf: []string{"for", "until"}, Refused: noCalls(),
 		Fields: []definition.Field{
 			{Name: "for", Type: definition.FieldDuration, Summary: "how long"},
 			{Name: "until", Type: definition.FieldTime, Summary: "until when"},
@@ -81,7 +103,7 @@ func delayKind() kind {
 
 func pipelineKind() kind {
 	return kind{definition.Kind{
-		Name: "pipeline", Summary: "runs another pipeline", MaxIn: -1,
+		Name: "pipeline", Summary: "runs another pipeline", MaxIn: -1, Refused: noCalls(),
 		Fields: []definition.Field{
 			{Name: "pipeline", Type: definition.FieldPipeline, Required: true, Summary: "the pipeline to run"},
 			{Name: "input", Type: definition.FieldTemplate, Summary: "what it is given"},
@@ -102,7 +124,7 @@ func toolKind() kind {
 
 func transformKind() kind {
 	return kind{definition.Kind{
-		Name: "transform", Summary: "makes an output of expressions", MaxIn: -1,
+		Name: "transform", Summary: "makes an output of expressions", MaxIn: -1, Refused: noCalls(),
 		Fields: []definition.Field{
 			{Name: "set", Type: definition.FieldObject, Required: true, Summary: "the names and values of the output"},
 		},
