@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"gathering"
@@ -16,25 +17,32 @@ import (
 	"gathering/internal/store"
 )
 
-// member is one append of one run within a group commit.
+// member is one append of one run within a group commit: all of it is written
+// or nothing.
 type member struct {
 	run      gathering.Run // as its owner knows it: the owner and the epoch are the fence
 	now      time.Time
-	fresh    bool // the run itself is among the inserts
+	fresh    bool // the run itself is the last of the inserts
 	inserts  []insert
 	logs     []event.Row
 	blobs    []blob
 	update   *update
 	consumed []gathering.InboxID
 	mail     []mail
-
-	updated bool // the row was updated; a park is refused when mail has come
+	snapshot *snapshot
 }
 
+// insert is a run to be inserted. What is empty or zero is NULL, or 0 where
+// the column is a number.
 type insert struct {
-	run        gathering.Run
-	parentNode string
-	ready      int64
+	run            gathering.Run
+	parentNode     string
+	ready          int64
+	queue          string
+	concurrencyKey string
+	concurrencyMax int64
+	runKey         string
+	origin         gathering.RunID
 }
 
 type update struct {
@@ -42,8 +50,20 @@ type update struct {
 	owner    string // "" gives the run up
 	ready    int64  // 0 is never by itself
 	finished int64  // 0 is not yet
-	seen     int64  // only while the inbox count is this; -1 always
+	dead     int64  // when it became a dead letter; 0 is none
+	// seen makes the whole member depend on the inbox count being this;
+	// otherwise nothing is written and the answer is errMail. -1 is any. A
+	// member with a condition has a log row, by which it is known again.
+	seen     int64
 	progress bool
+}
+
+// snapshot is where a run stands after the event seq.
+type snapshot struct {
+	seq     int64
+	at      int64
+	version int
+	data    []byte
 }
 
 // blob is a long value of a run, named by its content.
@@ -66,7 +86,7 @@ type mail struct {
 }
 
 func insertOf(r gathering.Run, now time.Time) insert {
-	return insert{run: r, ready: now.UnixMicro()}
+	return insert{run: r, ready: now.UnixMicro(), queue: "default"}
 }
 
 // size is the member's bytes, for the bound of a batch.
@@ -81,10 +101,23 @@ func (m *member) size() int {
 	for _, b := range m.blobs {
 		n += len(b.Data) + 64
 	}
+	if m.snapshot != nil {
+		n += len(m.snapshot.data) + 64
+	}
 	return n + 256*len(m.inserts)
 }
 
-var errFenced = gathering.NewError(gathering.KindConflict, "another instance owns the run by now").WithCode(gathering.CodeFenced)
+var (
+	errFenced = gathering.NewError(gathering.KindConflict, "another instance owns the run by now").WithCode(gathering.CodeFenced)
+	errMail   = gathering.NewError(gathering.KindConflict, "mail has come that the owner has not read").WithCode(codeMail)
+)
+
+// codeMail is the code of errMail.
+const codeMail = "mail"
+
+// What the guard of a group commit says of a member, beside [store.Held]. One
+// of which it says nothing is fenced: the run is gone.
+const hasMail = 2
 
 // write writes the members in one transaction. Rows that are there already are
 // left as they are: what an owner of one epoch wrote at a sequence is one thing
@@ -92,18 +125,19 @@ var errFenced = gathering.NewError(gathering.KindConflict, "another instance own
 // it meets the run that has the ID.
 func (s *Service) write(ctx context.Context, members []*member) ([]error, error) {
 	var b store.Batch
-	w := &writer{batch: &b, dialect: s.db.Dialect(), epochs: make(map[string]epoch), updated: make(map[string]bool)}
-	w.lock(members)
+	w := &writer{batch: &b, dialect: s.db.Dialect()}
+	w.guard(members)
 	if err := w.insertRuns(members); err != nil {
 		return nil, err
 	}
 	w.addBlobs(members)
 	w.appendLogs(members)
+	w.keepSnapshots(members)
 	w.consume(members)
+	w.updateRuns(members)
 	w.sendMail(members)
 	w.clear(members)
 	w.announce(members, s.now().UnixMicro())
-	w.updateRuns(members)
 	err := s.db.Run(ctx, &b)
 	if len(members) == 1 && members[0].fresh && store.IsUniqueViolation(err) {
 		return nil, gathering.NewError(gathering.KindConflict, "there is a run %s already", members[0].run.ID).WithCause(err)
@@ -113,17 +147,22 @@ func (s *Service) write(ctx context.Context, members []*member) ([]error, error)
 	}
 	outcomes := make([]error, len(members))
 	for i, m := range members {
-		m.updated = w.updated[string(m.run.ID)]
-		e := w.epochs[string(m.run.ID)]
-		if !m.fresh && (e.number != m.run.Epoch || e.owner != string(m.run.Owner)) {
+		if m.fresh {
+			continue
+		}
+		switch w.verdicts[i] {
+		case store.Held:
+		case hasMail:
+			outcomes[i] = errMail
+		default:
 			outcomes[i] = errFenced
 		}
 	}
 	return outcomes, nil
 }
 
-// reread finds out whether a commit happened whose answer was lost. The log
-// row tells; what the commit did to the run's row follows from who owns it now.
+// reread finds out whether a commit happened whose answer was lost. A commit
+// is whole, so its log row tells of everything.
 func (s *Service) reread(ctx context.Context, m *member) (bool, error) {
 	own := slices.IndexFunc(m.logs, func(l event.Row) bool { return l.Stream == string(m.run.ID) })
 	if own < 0 {
@@ -141,189 +180,174 @@ func (s *Service) reread(ctx context.Context, m *member) (bool, error) {
 	if !bytes.Equal(written, m.logs[own].Rows) {
 		return false, errFenced
 	}
-	r, err := readRun(ctx, s.db.Read(), m.run.ID)
-	if err != nil {
-		return false, err
-	}
-	given := r.Owner != m.run.Owner || r.Epoch != m.run.Epoch
-	m.updated = m.update != nil && (m.update.owner != "" || given)
 	return true, nil
 }
 
-type epoch struct {
-	owner  string
-	number int64
-}
-
-// writer lays out the statements of a group commit. Each of them writes only
-// for members whose fence holds: the run has the owner and the epoch that the
-// member knows. Its rows are locked by the first statement, in the order of
-// their IDs, so that the fence holds until the commit.
+// writer lays out the statements of a group commit. The first of them locks
+// the runs that the members are about, in the order of their IDs, and decides
+// which members are written: those whose run has the owner and the epoch that
+// the member knows and, if it has a condition, no mail that it does not. So it
+// stays until the commit.
 type writer struct {
-	batch   *store.Batch
-	dialect store.Dialect
-	epochs  map[string]epoch // of the runs that were locked
-	updated map[string]bool
+	batch    *store.Batch
+	dialect  store.Dialect
+	verdicts []int64 // of the members, in their order
 }
 
-// fence is the condition that w's member owns its run.
-const fence = ` JOIN runs f ON f.id = w.member AND f.epoch = w.epoch AND coalesce(f.owner, '') = w.owner `
-
-func (m *member) fenceValues() []any {
-	return []any{string(m.run.ID), m.run.Epoch, string(m.run.Owner)}
-}
-
-func fenced(columns ...store.Column) []store.Column {
-	return append([]store.Column{{Name: "member", Type: store.Text}, {Name: "epoch", Type: store.Int}, {Name: "owner", Type: store.Text}}, columns...)
+// guarded are the columns of rows that are written for members who are held.
+func guarded(columns ...store.Column) []store.Column {
+	return append([]store.Column{integer("member")}, columns...)
 }
 
 func text(name string) store.Column    { return store.Column{Name: name, Type: store.Text} }
 func integer(name string) store.Column { return store.Column{Name: name, Type: store.Int} }
+func binary(name string) store.Column  { return store.Column{Name: name, Type: store.Bytes} }
 
-func (w *writer) lock(members []*member) {
-	seen := make(map[gathering.RunID]bool)
+// number is the number by which the batch knows member i. A new run is nobody
+// else's, and so always written.
+func (m *member) number(i int) int64 {
+	if m.fresh {
+		return 0
+	}
+	return int64(i + 1)
+}
+
+func (w *writer) guard(members []*member) {
+	locked := make(map[gathering.RunID]bool, len(members))
 	var rows [][]any
-	add := func(id gathering.RunID) {
-		if !seen[id] {
-			seen[id] = true
-			rows = append(rows, []any{string(id)})
+	for i, m := range members {
+		if m.fresh {
+			continue
 		}
+		locked[m.run.ID] = true
+		seen := int64(-1)
+		if m.update != nil {
+			seen = m.update.seen
+		}
+		rows = append(rows, []any{m.number(i), string(m.run.ID), m.run.Epoch, string(m.run.Owner), seen})
 	}
 	for _, m := range members {
-		if !m.fresh {
-			add(m.run.ID)
-		}
 		for _, letter := range m.mail {
-			add(letter.to)
+			if !locked[letter.to] {
+				locked[letter.to] = true
+				rows = append(rows, []any{int64(0), string(letter.to), int64(0), "", int64(-1)})
+			}
 		}
 	}
-	w.batch.Rows(`SELECT r.id, coalesce(r.owner, ''), r.epoch FROM runs r JOIN {rows} ON r.id = w.id ORDER BY r.id`+
-		w.dialect.Locking("FOR NO KEY UPDATE OF r"),
-		[]store.Column{text("id")}, rows, func(row store.Scanner) error {
-			var (
-				id string
-				e  epoch
-			)
-			err := row.Scan(&id, &e.owner, &e.number)
-			w.epochs[id] = e
-			return err
-		})
+	w.batch.Guard(`SELECT w.member, CASE WHEN r.epoch <> w.epoch OR coalesce(r.owner, '') <> w.owner THEN 0
+			WHEN w.seen >= 0 AND r.inbox <> w.seen THEN 2 ELSE 1 END AS verdict
+		FROM {rows} JOIN runs r ON r.id = w.id ORDER BY r.id`+w.dialect.Locking("FOR NO KEY UPDATE OF r"),
+		guarded(text("id"), integer("epoch"), text("owner"), integer("seen")), rows, len(members),
+		func(verdicts []int64) { w.verdicts = verdicts })
 }
 
 func (w *writer) insertRuns(members []*member) error {
 	var fresh, children [][]any
-	for _, m := range members {
-		for i, in := range m.inserts {
-			r := in.run
-			ready := any(in.ready)
-			if r.Owner != "" {
-				ready = nil
-			}
-			labels, err := json.Marshal(r.Labels)
+	for i, m := range members {
+		for n, in := range m.inserts {
+			values, err := in.values()
 			if err != nil {
-				return fmt.Errorf("encode the labels of %s: %w", r.ID, err)
+				return err
 			}
-			values := []any{
-				string(r.ID), string(r.Project), string(r.Pipeline), r.Version, string(r.State), null(string(r.Owner)), r.Epoch,
-				ready, nullTimeMicros(r.Deadline), r.Priority, string(labels), null(string(r.Parent)), null(in.parentNode),
-				string(r.Root), r.Depth, r.CreatedAt.UnixMicro(),
-			}
-			if m.fresh && i == len(m.inserts)-1 {
+			if m.fresh && n == len(m.inserts)-1 {
 				fresh = append(fresh, values)
 			} else {
-				children = append(children, append(m.fenceValues(), values...))
+				children = append(children, append([]any{m.number(i)}, values...))
 			}
 		}
 	}
 	columns := []store.Column{
-		text("id"), text("project"), text("pipeline"), integer("version"), text("state"), text("first_owner"), integer("first_epoch"),
+		text("id"), text("project"), text("pipeline"), integer("version"), text("state"), text("owner"), integer("epoch"),
 		integer("ready_at"), integer("deadline"), integer("priority"), text("labels"), text("parent_run"), text("parent_node"),
-		text("root_run"), integer("depth"), integer("created_at"),
+		text("root_run"), integer("depth"), integer("created_at"), text("queue"), text("concurrency_key"), integer("concurrency_max"),
+		text("run_key"), text("origin_run"),
 	}
 	const head = `INSERT INTO runs (id, project, pipeline, version, state, owner, epoch, ready_at, deadline, priority,
-		labels, parent_run, parent_node, root_run, depth, created_at, inbox, crashes, queue, min_engine)
-		SELECT w.id, w.project, w.pipeline, w.version, w.state, w.first_owner, w.first_epoch, w.ready_at, w.deadline, w.priority,
-		w.labels, w.parent_run, w.parent_node, w.root_run, w.depth, w.created_at, 0, 0, 'default', 1 FROM {rows} `
+		labels, parent_run, parent_node, root_run, depth, created_at, queue, concurrency_key, concurrency_max,
+		run_key, origin_run, inbox, crashes, min_engine)
+		SELECT w.id, w.project, w.pipeline, w.version, w.state, w.owner, w.epoch, w.ready_at, w.deadline, w.priority,
+		w.labels, w.parent_run, w.parent_node, w.root_run, w.depth, w.created_at, w.queue, w.concurrency_key, w.concurrency_max,
+		w.run_key, w.origin_run, 0, 0, 1 FROM {rows} `
 	w.batch.Rows(head, columns, fresh, nil)
-	w.batch.Rows(head+fence+`WHERE true ON CONFLICT (id) DO NOTHING`, fenced(columns...), children, nil)
+	w.batch.Guarded(head+`WHERE true ON CONFLICT (id) DO NOTHING`, guarded(columns...), children)
 	return nil
+}
+
+func (in *insert) values() ([]any, error) {
+	r := &in.run
+	ready := any(in.ready)
+	if r.Owner != "" {
+		ready = nil
+	}
+	labels, err := json.Marshal(r.Labels)
+	if err != nil {
+		return nil, fmt.Errorf("encode the labels of %s: %w", r.ID, err)
+	}
+	return []any{
+		string(r.ID), string(r.Project), string(r.Pipeline), r.Version, string(r.State), null(string(r.Owner)), r.Epoch,
+		ready, nullTimeMicros(r.Deadline), r.Priority, string(labels), null(string(r.Parent)), null(in.parentNode),
+		string(r.Root), r.Depth, r.CreatedAt.UnixMicro(), in.queue, null(in.concurrencyKey), in.concurrencyMax,
+		null(in.runKey), null(string(in.origin)),
+	}, nil
 }
 
 // addBlobs writes long values before the rows that name them. What is named by
 // its content need not be written twice.
 func (w *writer) addBlobs(members []*member) {
 	var rows [][]any
-	for _, m := range members {
+	for i, m := range members {
 		for _, b := range m.blobs {
-			rows = append(rows, append(m.fenceValues(), string(b.run), b.Hash, b.Data))
+			rows = append(rows, []any{m.number(i), string(b.run), b.Hash, b.Data})
 		}
 	}
-	w.batch.Rows(`INSERT INTO blobs (run_id, hash, data) SELECT w.run_id, w.hash, w.data FROM {rows}`+fence+
-		`WHERE true ON CONFLICT (run_id, hash) DO NOTHING`,
-		fenced(text("run_id"), text("hash"), store.Column{Name: "data", Type: store.Bytes}), rows, nil)
+	w.batch.Guarded(`INSERT INTO blobs (run_id, hash, data) SELECT w.run_id, w.hash, w.data FROM {rows}
+		WHERE true ON CONFLICT (run_id, hash) DO NOTHING`, guarded(text("run_id"), text("hash"), binary("data")), rows)
 }
 
 func (w *writer) appendLogs(members []*member) {
 	var rows [][]any
-	for _, m := range members {
+	for i, m := range members {
 		for _, l := range m.logs {
-			rows = append(rows, append(m.fenceValues(), l.Stream, l.Seq, l.At, l.Version, l.Rows))
+			rows = append(rows, []any{m.number(i), l.Stream, l.Seq, l.At, l.Version, l.Rows})
 		}
 	}
-	w.batch.Rows(`INSERT INTO run_log (run_id, seq, at, version, rows)
-		SELECT w.run_id, w.seq, w.at, w.version, w.rows FROM {rows}`+fence+`WHERE true ON CONFLICT (run_id, seq) DO NOTHING`,
-		fenced(text("run_id"), integer("seq"), integer("at"), integer("version"), store.Column{Name: "rows", Type: store.Bytes}),
-		rows, nil)
+	w.batch.Guarded(`INSERT INTO run_log (run_id, seq, at, version, rows)
+		SELECT w.run_id, w.seq, w.at, w.version, w.rows FROM {rows} WHERE true ON CONFLICT (run_id, seq) DO NOTHING`,
+		guarded(text("run_id"), integer("seq"), integer("at"), integer("version"), binary("rows")), rows)
+}
+
+// keepSnapshots puts the newest snapshot of a run in the place of the former.
+func (w *writer) keepSnapshots(members []*member) {
+	var rows [][]any
+	for i, m := range members {
+		if k := m.snapshot; k != nil {
+			rows = append(rows, []any{m.number(i), string(m.run.ID), k.seq, k.at, k.version, k.data})
+		}
+	}
+	w.batch.Guarded(`INSERT INTO snapshots (run_id, seq, at, version, data)
+		SELECT w.run_id, w.seq, w.at, w.version, w.data FROM {rows} WHERE true
+		ON CONFLICT (run_id) DO UPDATE SET seq = excluded.seq, at = excluded.at, version = excluded.version, data = excluded.data`,
+		guarded(text("run_id"), integer("seq"), integer("at"), integer("version"), binary("data")), rows)
 }
 
 // consume removes the entries that the events took in.
 func (w *writer) consume(members []*member) {
 	var rows [][]any
-	for _, m := range members {
+	for i, m := range members {
 		for _, id := range m.consumed {
-			rows = append(rows, append(m.fenceValues(), string(id)))
+			rows = append(rows, []any{m.number(i), string(m.run.ID), string(id)})
 		}
 	}
-	w.batch.Rows(`DELETE FROM run_inbox WHERE (run_id, id) IN (SELECT w.member, w.id FROM {rows}`+fence+`)`,
-		fenced(text("id")), rows, nil)
+	w.batch.Guarded(`DELETE FROM run_inbox WHERE (run_id, id) IN (SELECT w.run_id, w.id FROM {rows})`,
+		guarded(text("run_id"), text("id")), rows)
 }
 
-// clear removes what is in the inbox of a run that ends, and so comes after
-// the mail of others in the same commit.
-func (w *writer) clear(members []*member) {
-	var ended [][]any
-	for _, m := range members {
-		if m.update != nil && m.update.finished != 0 {
-			ended = append(ended, m.fenceValues())
-		}
-	}
-	w.batch.Rows(`DELETE FROM run_inbox WHERE run_id IN (SELECT w.member FROM {rows}`+fence+`)`, fenced(), ended, nil)
-}
-
-func (w *writer) sendMail(members []*member) {
-	var entries, counts [][]any
-	for _, m := range members {
-		for _, letter := range m.mail {
-			values := append(m.fenceValues(), string(letter.to), letter.id, string(letter.kind), m.now.UnixMicro())
-			counts = append(counts, values)
-			entries = append(entries, append(slices.Clip(values), letter.data))
-		}
-	}
-	columns := fenced(text("run_id"), text("id"), text("kind"), integer("at"))
-	w.batch.Rows(`INSERT INTO run_inbox (run_id, id, kind, at, data)
-		SELECT w.run_id, w.id, w.kind, w.at, w.data FROM {rows}`+fence+
-		`JOIN runs r ON r.id = w.run_id AND r.finished_at IS NULL WHERE true ON CONFLICT (run_id, id) DO NOTHING`,
-		append(slices.Clip(columns), store.Column{Name: "data", Type: store.Bytes}), entries, nil)
-	w.batch.Rows(`UPDATE runs SET inbox = runs.inbox + 1,
-		ready_at = CASE WHEN runs.owner IS NULL THEN w.at ELSE runs.ready_at END
-		FROM {rows}`+fence+`WHERE runs.id = w.run_id AND runs.finished_at IS NULL`, columns, counts, nil)
-}
-
-// updateRuns comes after everything that is fenced by the owner, whom it may
-// take away, and after the mail, which it must have seen to park a run.
+// updateRuns comes before the mail of others in the same commit, which so finds
+// a run parked or ended, and never between the condition of its owner and its
+// parking.
 func (w *writer) updateRuns(members []*member) {
 	var rows [][]any
-	for _, m := range members {
+	for i, m := range members {
 		u := m.update
 		if u == nil {
 			continue
@@ -332,38 +356,65 @@ func (w *writer) updateRuns(members []*member) {
 		if u.progress {
 			progress = 1
 		}
-		rows = append(rows, append(m.fenceValues(), string(u.state), null(u.owner), nullMicros(u.ready), nullMicros(u.finished), u.seen, progress))
-	}
-	w.batch.Rows(`UPDATE runs SET state = w.state, owner = w.next_owner, ready_at = w.ready_at, finished_at = w.finished_at,
-		crashes = CASE WHEN w.progress = 1 THEN 0 ELSE runs.crashes END
-		FROM {rows} WHERE runs.id = w.member AND runs.epoch = w.epoch AND runs.owner = w.owner
-		AND (w.seen = -1 OR runs.inbox = w.seen) RETURNING runs.id`,
-		fenced(text("state"), text("next_owner"), integer("ready_at"), integer("finished_at"), integer("seen"), integer("progress")),
-		rows, func(row store.Scanner) error {
-			var id string
-			err := row.Scan(&id)
-			w.updated[id] = true
-			return err
+		rows = append(rows, []any{
+			m.number(i), string(m.run.ID), string(u.state), null(u.owner), nullMicros(u.ready), nullMicros(u.finished), nullMicros(u.dead), progress,
 		})
+	}
+	w.batch.Guarded(`UPDATE runs SET state = w.state, owner = w.owner, ready_at = w.ready_at, finished_at = w.finished_at,
+		dead_at = w.dead_at, crashes = CASE WHEN w.progress = 1 THEN 0 ELSE runs.crashes END
+		FROM {rows} WHERE runs.id = w.id`,
+		guarded(text("id"), text("state"), text("owner"), integer("ready_at"), integer("finished_at"), integer("dead_at"), integer("progress")), rows)
+}
+
+func (w *writer) sendMail(members []*member) {
+	var entries, counts [][]any
+	for i, m := range members {
+		for _, letter := range m.mail {
+			values := []any{m.number(i), string(letter.to), letter.id, string(letter.kind), m.now.UnixMicro()}
+			counts = append(counts, values)
+			entries = append(entries, append(slices.Clip(values), letter.data))
+		}
+	}
+	columns := guarded(text("run_id"), text("id"), text("kind"), integer("at"))
+	w.batch.Guarded(`INSERT INTO run_inbox (run_id, id, kind, at, data)
+		SELECT w.run_id, w.id, w.kind, w.at, w.data FROM {rows} JOIN runs r ON r.id = w.run_id AND r.finished_at IS NULL
+		WHERE true ON CONFLICT (run_id, id) DO NOTHING`,
+		append(slices.Clip(columns), binary("data")), entries)
+	w.batch.Guarded(`UPDATE runs SET inbox = runs.inbox + 1,
+		ready_at = CASE WHEN runs.owner IS NULL THEN w.at ELSE runs.ready_at END
+		FROM {rows} WHERE runs.id = w.run_id AND runs.finished_at IS NULL`, columns, counts)
+}
+
+// clear removes what is in the inbox of a run that ends.
+func (w *writer) clear(members []*member) {
+	var ended [][]any
+	for i, m := range members {
+		if m.update != nil && m.update.finished != 0 {
+			ended = append(ended, []any{m.number(i), string(m.run.ID)})
+		}
+	}
+	w.batch.Guarded(`DELETE FROM run_inbox WHERE run_id IN (SELECT w.run_id FROM {rows})`, guarded(text("run_id")), ended)
 }
 
 // announce adds the commit to the feed: the rows of members whom nobody took
 // the run from. Nobody else announces anything from here to the commit.
 func (w *writer) announce(members []*member, now int64) {
-	var rows [][]any
-	for _, m := range members {
+	var (
+		numbers []int64
+		entries []string
+	)
+	for i, m := range members {
 		for _, l := range m.logs {
-			rows = append(rows, append(m.fenceValues(), l.Stream, l.Seq, l.Last))
+			numbers = append(numbers, m.number(i))
+			entries = append(entries, `["`+l.Stream+`",`+strconv.FormatInt(l.Seq, 10)+`,`+strconv.FormatInt(l.Last, 10)+`]`)
 		}
 	}
-	if len(rows) == 0 {
+	if len(entries) == 0 {
 		return
 	}
 	w.batch.Exec(w.dialect.FeedLock())
-	w.batch.Rows(`INSERT INTO feed (at, entries)
-		SELECT $1, '[' || string_agg('["' || w.stream || '",' || w.seq || ',' || w.last || ']', ',') || ']'
-		FROM {rows}`+fence+`HAVING count(*) > 0`,
-		fenced(text("stream"), integer("seq"), integer("last")), rows, nil, now)
+	w.batch.Joined(`INSERT INTO feed (at, entries) SELECT $1, '[' || j.text || ']' FROM {joined} WHERE j.text IS NOT NULL`,
+		numbers, entries, now)
 }
 
 func null(s string) any {

@@ -1,6 +1,12 @@
 package run
 
-import "context"
+import (
+	"context"
+
+	"gathering"
+	"gathering/internal/engine"
+	"gathering/internal/event"
+)
 
 // Statements that must stay fast however many runs are stored.
 const (
@@ -21,4 +27,21 @@ func (w *Worker) FailBeat() int {
 	cancel()
 	_ = p.beat(ctx)
 	return len(p.seen)
+}
+
+// CommitEnd ends a run in one commit that does everything a commit can, on
+// the condition that its inbox count is seen.
+func (s *Service) CommitEnd(ctx context.Context, r gathering.Run, other gathering.RunID, events []gathering.Event, seen int64) error {
+	row, blobs, err := event.Pack(events)
+	if err != nil {
+		return err
+	}
+	m := &member{run: r, now: s.now(), logs: []event.Row{row}, snapshot: &snapshot{seq: row.Last, at: row.At, version: 1, data: []byte{0, 1}}}
+	m.addBlobs(r.ID, blobs)
+	m.addMail(mail{to: other, id: "box_1", kind: engine.MailCancel, data: []byte(`{}`)})
+	child := r
+	child.ID, child.Root, child.Depth = gathering.NewRunID(s.now()), r.ID, 1
+	m.inserts = append(m.inserts, insertOf(child, m.now))
+	m.update = &update{state: gathering.RunFailed, finished: m.now.UnixMicro(), dead: m.now.UnixMicro(), seen: seen}
+	return s.committer.Commit(ctx, m)
 }

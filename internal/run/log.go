@@ -49,10 +49,16 @@ func (l *runLog) Append(ctx context.Context, c engine.Commit) (bool, error) {
 	if err := l.fill(ctx, m, c); err != nil {
 		return false, err
 	}
-	if err := l.service.committer.Commit(ctx, m); err != nil {
+	err := l.service.committer.Commit(ctx, m)
+	parked := c.Park && err == nil
+	if c.Park && gathering.CodeOf(err) == codeMail {
+		m.update = nil // the run is held on to
+		err = l.service.committer.Commit(ctx, m)
+	}
+	if err != nil {
 		return false, err
 	}
-	if m.update == nil || !c.Park || m.updated {
+	if !c.Park || parked {
 		l.run.State = c.State
 		if c.Progress {
 			l.run.Crashes = 0
@@ -60,7 +66,7 @@ func (l *runLog) Append(ctx context.Context, c engine.Commit) (bool, error) {
 	}
 	l.fresh = false
 	l.ring(m, c)
-	return c.Park && m.updated, nil
+	return parked, nil
 }
 
 // fill lays out what the commit writes.

@@ -1,10 +1,6 @@
 package store
 
-import (
-	"encoding/json"
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // ColumnType is the type of a column of [Batch.Rows]. A nil is NULL in each.
 type ColumnType int
@@ -48,18 +44,39 @@ type Column struct {
 // Batch is a list of statements that [DB.Run] carries out in order in one
 // transaction. Its zero value is empty and ready. A scan function sees rows
 // before they are committed: what it gathered counts once Run returned nil.
+//
+// A batch may have members, numbered from 1, of which it is decided inside the
+// transaction whether they are written: by [Batch.Guard], once for all
+// statements after it. Member 0 is always written.
 type Batch struct {
 	statements []statement
 	err        error
 }
 
+// Held is the verdict of [Batch.Guard] on a member that is written.
+const Held = 1
+
 type statement struct {
+	kind    statementKind
 	query   string
 	args    []any // portable
 	columns []Column
 	rows    [][]any // portable; nil for a single statement
 	scan    func(row Scanner) error
+	// verdicts takes the answers of a guard.
+	verdicts func(verdicts []int64)
+	members  int // of a guard
 }
+
+type statementKind int
+
+const (
+	single  statementKind = iota
+	many                  // for each of the rows
+	guarded               // for each of the rows whose first column is a member that is held
+	guard
+	joined // once, for the texts of those rows
+)
 
 // Exec adds one statement. An empty one, as [Dialect.FeedLock] is on SQLite, is
 // left out.
@@ -83,25 +100,55 @@ func (b *Batch) Query(query string, scan func(row Scanner) error, args ...any) {
 // Parameters $1, $2, … of the statement's own come in args. scan is called for
 // each row returned and may be nil. Without rows nothing is run.
 //
-// With a [Bytes] column SQLite runs the statement once per row, in order;
-// without one it runs once for all, as on PostgreSQL always. So a statement
-// over all rows at once, as with count(*), must have no Bytes column. And as
-// SQLite's grammar wants it, an INSERT … SELECT … FROM {rows} with ON CONFLICT
-// needs a WHERE, if only WHERE true.
+// SQLite runs the statement once per row, in order, PostgreSQL once for all: so
+// it must not look at all rows at once, as with count(*). And as SQLite's
+// grammar wants it, an INSERT … SELECT … FROM {rows} with ON CONFLICT needs a
+// WHERE, if only WHERE true.
 func (b *Batch) Rows(query string, columns []Column, rows [][]any, scan func(row Scanner) error, args ...any) {
-	if len(rows) == 0 {
+	b.addRows(statement{kind: many, query: query, args: args, columns: columns, rows: rows, scan: scan})
+}
+
+// Guard adds the statement that decides which of so many members are written.
+// It selects the columns member and verdict from {rows}, and locks what it
+// looked at; a member that it does not select has the verdict 0. Those whose
+// verdict is [Held] are written. verdicts is told them, the first member's
+// first. There is one guard to a batch.
+func (b *Batch) Guard(query string, columns []Column, rows [][]any, members int, verdicts func(verdicts []int64)) {
+	b.addRows(statement{kind: guard, query: query, columns: columns, rows: rows, members: members, verdicts: verdicts})
+}
+
+// Guarded is like [Batch.Rows] for the rows of members: the first column is the
+// number of the member, and the rows of those who are not held are passed over.
+func (b *Batch) Guarded(query string, columns []Column, rows [][]any) {
+	b.addRows(statement{kind: guarded, query: query, columns: columns, rows: rows})
+}
+
+// Joined adds one statement for all texts of members who are held. "{joined}"
+// in it becomes a table j of one row with one column, text: the texts with
+// commas between them, NULL where there is none.
+func (b *Batch) Joined(query string, members []int64, texts []string, args ...any) {
+	rows := make([][]any, len(texts))
+	for i := range texts {
+		rows[i] = []any{members[i], texts[i]}
+	}
+	b.addRows(statement{kind: joined, query: query, args: args, rows: rows, columns: []Column{{"member", Int}, {"text", Text}}})
+}
+
+func (b *Batch) addRows(s statement) {
+	if len(s.rows) == 0 {
 		return
 	}
-	checked := make([][]any, len(rows))
-	for i, row := range rows {
-		values, err := rowValues(columns, row)
+	checked := make([][]any, len(s.rows))
+	for i, row := range s.rows {
+		values, err := rowValues(s.columns, row)
 		if err != nil {
 			b.fail(fmt.Errorf("row %d: %w", i, err))
 			return
 		}
 		checked[i] = values
 	}
-	b.add(statement{query: query, args: args, columns: columns, rows: checked, scan: scan})
+	s.rows = checked
+	b.add(s)
 }
 
 // rowValues checks that the row is one of the columns.
@@ -135,19 +182,6 @@ func (b *Batch) fail(err error) {
 	if b.err == nil {
 		b.err = err
 	}
-}
-
-func (s *statement) hasBytes() bool {
-	return slices.ContainsFunc(s.columns, func(c Column) bool { return c.Type == Bytes })
-}
-
-// rowsJSON is the rows as the JSON array of arrays that SQLite's row source reads.
-func (s *statement) rowsJSON() (string, error) {
-	text, err := json.Marshal(s.rows)
-	if err != nil {
-		return "", fmt.Errorf("write rows as JSON: %w", err)
-	}
-	return string(text), nil
 }
 
 // columnArrays is the rows as one array per column, as PostgreSQL's row source

@@ -3,9 +3,10 @@ package store_test
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -127,45 +128,102 @@ func TestBatchUpdateFromRows(t *testing.T) {
 	})
 }
 
-// One statement makes the feed's row out of the members whose fence holds, and
-// none if none does.
-func TestBatchFeed(t *testing.T) {
+// The guard decides once, at its place in the batch, which members are written:
+// what the batch itself changes later does not count.
+func TestBatchGuard(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name   string
-		epochs []int
-		want   string
+		name     string
+		epochs   []int
+		verdicts []int64
+		feed     string
+		logged   string
 	}{
-		{"all", []int{1, 2, 3}, `[["run_0",5,6],["run_1",5,6],["run_2",5,6]]`},
-		{"one fenced off", []int{1, 9, 3}, `[["run_0",5,6],["run_2",5,6]]`},
-		{"all fenced off", []int{9, 9, 9}, ``},
+		{"all", []int{1, 2, 3}, []int64{1, 1, 1}, `[["run_0"],["run_1"],["run_2"],["new"]]`, "run_0 run_1 run_2 new "},
+		{"one is not held", []int{1, 9, 3}, []int64{1, 7, 1}, `[["run_0"],["run_2"],["new"]]`, "run_0 run_2 new "},
+		{"none is held", []int{9, 9, 9}, []int64{7, 7, 7}, `[["new"]]`, "new "},
+		{"of one there is nothing", []int{1, 2, 3, 4}, []int64{1, 1, 1, 0}, `[["run_0"],["run_1"],["run_2"],["new"]]`, "run_0 run_1 run_2 new "},
 	}
 	storetest.EachOptions(t, func(t *testing.T, open func(store.Options) *store.DB) {
 		db := open(store.Options{})
-		insertRuns(t, db, 1, 2, 3)
 		for i, test := range tests {
-			rows := make([][]any, len(test.epochs))
-			for i, epoch := range test.epochs {
-				rows[i] = []any{fmt.Sprint("run_", i), epoch, 5, 6}
+			runs := []int{1, 2, 3}
+			if i == 0 {
+				insertRuns(t, db, runs...)
 			}
+			var (
+				guards, rows [][]any
+				members      []int64
+				texts        []string
+				verdicts     []int64
+			)
+			for i, epoch := range test.epochs {
+				id := fmt.Sprint("run_", i)
+				guards = append(guards, []any{i + 1, id, epoch})
+				rows = append(rows, []any{i + 1, id, []byte{0}})
+				members, texts = append(members, int64(i+1)), append(texts, fmt.Sprintf("[%q]", id))
+			}
+			guards = append(guards, []any{0, "run_0", 9})
+			rows = append(rows, []any{0, "new", nil})
+			members, texts = append(members, 0), append(texts, `["new"]`)
+			columns := []store.Column{column("member", store.Int), column("id", store.Text)}
 			var b store.Batch
+			b.Guard(`SELECT w.member, CASE WHEN r.epoch = w.epoch THEN 1 ELSE 7 END AS verdict FROM {rows} JOIN runs r ON r.id = w.id ORDER BY r.id`+
+				db.Dialect().Locking("FOR NO KEY UPDATE OF r"), append(slices.Clip(columns), column("epoch", store.Int)), guards, len(test.epochs),
+				func(v []int64) { verdicts = slices.Clone(v) })
+			b.Guarded(`UPDATE runs SET epoch = runs.epoch + 100 FROM {rows} WHERE runs.id = w.id`, columns, without(rows, 2))
+			b.Guarded(`INSERT INTO run_inbox (run_id, id, kind, data, at) SELECT w.id, 'k', 'k', w.data, 0 FROM {rows}`,
+				append(slices.Clip(columns), column("data", store.Bytes)), rows)
 			b.Exec(db.Dialect().FeedLock())
-			b.Rows(`INSERT INTO feed (at, entries)
-				SELECT $1, '[' || string_agg('["' || w.stream || '",' || w.first || ',' || w.last || ']', ',') || ']'
-				FROM {rows} JOIN runs r ON r.id = w.stream AND r.epoch = w.epoch HAVING count(*) > 0`,
-				[]store.Column{column("stream", store.Text), column("epoch", store.Int), column("first", store.Int), column("last", store.Int)},
-				rows, nil, i)
+			b.Joined(`INSERT INTO feed (at, entries) SELECT $1, '[' || j.text || ']' FROM {joined} WHERE j.text IS NOT NULL`, members, texts, i)
+			var logged strings.Builder
+			b.Query(`SELECT run_id FROM run_inbox ORDER BY run_id = 'new', run_id`, func(s store.Scanner) error {
+				var id string
+				err := s.Scan(&id)
+				logged.WriteString(id + " ")
+				return err
+			})
+			b.Exec(`DELETE FROM run_inbox`)
+			b.Exec(`UPDATE runs SET epoch = epoch - 100 WHERE epoch > 100`)
 			if err := db.Run(t.Context(), &b); err != nil {
 				t.Fatal(test.name, err)
 			}
+			if !slices.Equal(verdicts, test.verdicts) || logged.String() != test.logged {
+				t.Errorf("%s: got %v and %s, want %v and %s", test.name, verdicts, logged.String(), test.verdicts, test.logged)
+			}
 			var entries string
 			err := db.Read().QueryRow(t.Context(), `SELECT entries FROM feed WHERE at = $1`, i).Scan(&entries)
-			if err != nil && !errors.Is(err, sql.ErrNoRows) || entries != test.want {
-				t.Errorf("%s: got %s (%v), want %s", test.name, entries, err, test.want)
+			if err != nil || entries != test.feed {
+				t.Errorf("%s: got %s (%v), want %s", test.name, entries, err, test.feed)
 			}
-			if entries != "" && !json.Valid([]byte(entries)) {
-				t.Errorf("%s: %s is not JSON", test.name, entries)
-			}
+		}
+	})
+}
+
+// without is the rows without what follows their first columns.
+func without(rows [][]any, columns int) [][]any {
+	cut := make([][]any, len(rows))
+	for i, row := range rows {
+		cut[i] = row[:columns]
+	}
+	return cut
+}
+
+// A batch without a member that is held has nothing to join.
+func TestBatchJoinsNothing(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		var b store.Batch
+		b.Joined(`INSERT INTO feed (at, entries) SELECT 1, '[' || j.text || ']' FROM {joined} WHERE j.text IS NOT NULL`, []int64{1}, []string{`["x"]`})
+		b.Guarded(`INSERT INTO meta (key, value) SELECT w.key, 'x' FROM {rows}`,
+			[]store.Column{column("member", store.Int), column("key", store.Text)}, [][]any{{1, "guarded"}})
+		if err := db.Run(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+		var n int
+		err := db.Read().QueryRow(t.Context(), `SELECT (SELECT count(*) FROM feed) + (SELECT count(*) FROM meta WHERE key = 'guarded')`).Scan(&n)
+		if err != nil || n != 0 {
+			t.Errorf("got %d rows (%v), want none", n, err)
 		}
 	})
 }

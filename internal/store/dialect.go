@@ -89,34 +89,46 @@ func (d Dialect) named(err error) error {
 	}
 }
 
-// rowSource expands {rows} in query for one statement that takes all rows. The
-// parameters of the rows come after the first given ones.
-func (d Dialect) rowSource(query string, columns []Column, given int) string {
+// verdicts is the setting in which the verdicts of a batch's guard last until
+// its end on PostgreSQL, where the client does not hear of them before. The
+// subquery is evaluated once per statement.
+const verdicts = `gathering.verdicts`
+
+// rowSource expands {rows} in query for one statement that takes all rows on
+// PostgreSQL. The parameters of the rows come after the first given ones.
+func rowSource(query string, columns []Column, given int, kind statementKind) string {
 	var b strings.Builder
-	if d.Database == SQLite {
-		b.WriteString("(SELECT ")
-		for i, c := range columns {
-			separate(&b, i)
-			b.WriteString("value ->> " + strconv.Itoa(i) + " AS " + c.Name)
-		}
-		b.WriteString(" FROM json_each($" + strconv.Itoa(given+1) + ")) AS w")
-	} else {
-		b.WriteString("unnest(")
-		for i, c := range columns {
-			separate(&b, i)
-			b.WriteString("$" + strconv.Itoa(given+i+1) + "::" + c.Type.postgres() + "[]")
-		}
-		b.WriteString(") AS w(")
-		for i, c := range columns {
-			separate(&b, i)
-			b.WriteString(c.Name)
-		}
-		b.WriteString(")")
+	b.WriteString("unnest(")
+	for i, c := range columns {
+		separate(&b, i)
+		b.WriteString("$" + strconv.Itoa(given+i+1) + "::" + c.Type.postgres() + "[]")
 	}
-	return strings.ReplaceAll(query, "{rows}", b.String())
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.Name
+	}
+	list := strings.Join(names, ", ")
+	b.WriteString(") AS w(" + list + ")")
+	source := b.String()
+	if kind == guarded || kind == joined {
+		source = "(SELECT " + list + " FROM " + source + " WHERE w." + columns[0].Name +
+			" = 0 OR (SELECT current_setting('" + verdicts + "', true)::bigint[])[w." + columns[0].Name + "] = 1) AS w"
+	}
+	switch kind {
+	case joined:
+		return strings.ReplaceAll(query, "{joined}", "(SELECT string_agg(w.text, ',') AS text FROM "+source+") AS j")
+	case guard:
+		members := strconv.Itoa(given + len(columns) + 1)
+		return "WITH v AS MATERIALIZED (" + strings.ReplaceAll(query, "{rows}", source) + ") SELECT set_config('" + verdicts +
+			"', array_agg(coalesce(v.verdict, 0) ORDER BY m.member)::text, true)::bigint[]" +
+			" FROM generate_series(1, $" + members + "::bigint) AS m(member) LEFT JOIN v ON v.member = m.member"
+	default:
+		return strings.ReplaceAll(query, "{rows}", source)
+	}
 }
 
-// oneRowSource expands {rows} in query for a statement that takes one row.
+// oneRowSource expands {rows} in query for a statement that takes one row, as
+// on SQLite.
 func oneRowSource(query string, columns []Column, given int) string {
 	var b strings.Builder
 	b.WriteString("(SELECT ")

@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"fmt"
+
 	"gathering/internal/store"
 )
 
@@ -13,18 +15,17 @@ type entry struct {
 
 // appendEntries writes the entries and one row of the feed, as run does.
 func appendEntries(db *store.DB, entries []entry) *store.Batch {
-	logged, fed := make([][]any, len(entries)), make([][]any, len(entries))
+	logged := make([][]any, len(entries))
+	members, fed := make([]int64, len(entries)), make([]string, len(entries))
 	for i, e := range entries {
 		logged[i] = []any{e.run, e.seq, e.rows}
-		fed[i] = []any{e.run, e.seq}
+		fed[i] = fmt.Sprintf(`["%s",%d,%d]`, e.run, e.seq, e.seq)
 	}
 	columns := []store.Column{{Name: "stream", Type: store.Text}, {Name: "seq", Type: store.Int}, {Name: "rows", Type: store.Bytes}}
 	b := &store.Batch{}
 	b.Rows(`INSERT INTO run_log (run_id, seq, at, version, rows) SELECT w.stream, w.seq, $1, 1, w.rows FROM {rows}`,
 		columns, logged, nil, 1000)
 	b.Exec(db.Dialect().FeedLock())
-	b.Rows(`INSERT INTO feed (at, entries)
-		SELECT $1, '[' || string_agg('["' || w.stream || '",' || w.seq || ',' || w.seq || ']', ',') || ']' FROM {rows} HAVING count(*) > 0`,
-		columns[:2], fed, nil, 1000)
+	b.Joined(`INSERT INTO feed (at, entries) SELECT $1, '[' || j.text || ']' FROM {joined}`, members, fed, 1000)
 	return b
 }

@@ -191,7 +191,7 @@ func (p *postgresBackend) run(ctx context.Context, b *Batch) error {
 	queued := &pgx.Batch{}
 	var scanned error
 	for i := range b.statements {
-		b.statements[i].queue(queued, p.dialect, &scanned)
+		b.statements[i].queue(queued, &scanned)
 	}
 	conn, err := p.pool.Conn(ctx)
 	if err != nil {
@@ -212,19 +212,31 @@ func (p *postgresBackend) run(ctx context.Context, b *Batch) error {
 
 // queue adds the statement to a batch. An error of its scan function is put
 // into scanned: by then the server has been told to commit.
-func (s *statement) queue(batch *pgx.Batch, d Dialect, scanned *error) {
+func (s *statement) queue(batch *pgx.Batch, scanned *error) {
 	query, args := s.query, s.args
-	if s.rows != nil {
-		query = d.rowSource(query, s.columns, len(args))
+	if s.kind != single {
+		query = rowSource(query, s.columns, len(args), s.kind)
 		args = append(slices.Clip(args), s.columnArrays()...)
 	}
+	if s.kind == guard {
+		args = append(args, int64(s.members))
+	}
 	queued := batch.Queue(query, args...)
-	if s.scan == nil {
+	scan := s.scan
+	if s.kind == guard {
+		scan = func(row Scanner) error {
+			var answers []int64
+			err := row.Scan(&answers)
+			s.verdicts(answers)
+			return err
+		}
+	}
+	if scan == nil {
 		return
 	}
 	queued.Query(func(rows pgx.Rows) error {
 		for *scanned == nil && rows.Next() {
-			*scanned = s.scan(rows)
+			*scanned = scan(rows)
 		}
 		return nil
 	})

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -139,36 +141,91 @@ func (s *sqliteBackend) close() error {
 
 // runEach carries the batch out statement by statement.
 func (b *Batch) runEach(ctx context.Context, tx *Tx) error {
+	var members sqliteMembers
 	for i := range b.statements {
-		if err := b.statements[i].runOn(ctx, tx); err != nil {
+		if err := b.statements[i].runOn(ctx, tx, &members); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *statement) runOn(ctx context.Context, tx *Tx) error {
-	switch {
-	case s.rows == nil:
+// sqliteMembers are the verdicts on the members of a batch, the first one's first.
+type sqliteMembers []int64
+
+func (m sqliteMembers) held(row []any) bool {
+	member, ok := row[0].(int64)
+	return ok && (member == 0 || member <= int64(len(m)) && m[member-1] == Held)
+}
+
+func (s *statement) runOn(ctx context.Context, tx *Tx, members *sqliteMembers) error {
+	switch s.kind {
+	case single:
 		return tx.runStatement(ctx, s.query, s.args, s.scan)
-	case !s.hasBytes():
-		rows, err := s.rowsJSON()
-		if err != nil {
-			return err
-		}
-		query := tx.dialect.rowSource(s.query, s.columns, len(s.args))
-		return tx.runStatement(ctx, query, append(slices.Clip(s.args), rows), s.scan)
+	case joined:
+		query := strings.ReplaceAll(s.query, "{joined}", "(SELECT $"+strconv.Itoa(len(s.args)+1)+" AS text) AS j")
+		return tx.runStatement(ctx, query, append(slices.Clip(s.args), s.join(*members)), nil)
+	case guard:
+		return s.judge(ctx, tx, members)
+	case many, guarded:
 	}
 	query := oneRowSource(s.query, s.columns, len(s.args))
 	args := make([]any, len(s.args)+len(s.columns))
 	copy(args, s.args)
 	for _, row := range s.rows {
+		if s.kind == guarded && !members.held(row) {
+			continue
+		}
 		copy(args[len(s.args):], row)
 		if err := tx.runStatement(ctx, query, args, s.scan); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// judge asks for the verdict on each member.
+func (s *statement) judge(ctx context.Context, tx *Tx, members *sqliteMembers) error {
+	*members = make(sqliteMembers, s.members)
+	query := oneRowSource(s.query, s.columns, 0)
+	for _, row := range s.rows {
+		if row[0] == int64(0) {
+			continue // to be locked alone, and everything is
+		}
+		err := tx.runStatement(ctx, query, row, func(answer Scanner) error {
+			var member, verdict int64
+			if err := answer.Scan(&member, &verdict); err != nil {
+				return err
+			}
+			if member > 0 && member <= int64(s.members) {
+				(*members)[member-1] = verdict
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	s.verdicts(*members)
+	return nil
+}
+
+// join is the texts of the members who are held, with commas between them; nil
+// where there is none.
+func (s *statement) join(members sqliteMembers) any {
+	var b strings.Builder
+	for _, row := range s.rows {
+		if text, ok := row[1].(string); ok && members.held(row) {
+			if b.Len() > 0 {
+				b.WriteByte(',')
+			}
+			b.WriteString(text)
+		}
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	return b.String()
 }
 
 // runStatement runs one statement whose parameters are portable already.
