@@ -3,6 +3,7 @@ package gathering
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -17,9 +18,10 @@ const (
 // CheckJSON reports whether value may be stored under the given field name and
 // come back exactly as it is: well-formed JSON in valid UTF-8, within
 // [MaxValueBytes] and [MaxValueDepth], without a surrogate that stands alone
-// (RFC 8259, section 8.2, leaves open what such a string means) and without a
-// number beyond the range of a 64-bit float. Its error names the place within
-// the value and never repeats the value.
+// (RFC 8259, section 8.2, leaves open what such a string means), without two
+// members of one name in an object (section 4 leaves open which of them counts)
+// and without a number beyond the range of a 64-bit float. Its error names the
+// place within the value and never repeats the value.
 func CheckJSON(field string, value []byte) error {
 	if len(value) > MaxValueBytes {
 		return NewError(KindTooLarge, "%s is %d bytes long; the limit is %d", field, len(value), MaxValueBytes).
@@ -90,6 +92,7 @@ func (s *jsonScan) value(depth int) error {
 // members walks an object or an array from its opening to its closing brace.
 func (s *jsonScan) members(depth int, closing byte) error {
 	s.at++
+	var names nameSet
 	for i := 0; ; i++ {
 		s.space()
 		if s.data[s.at] == closing {
@@ -107,6 +110,10 @@ func (s *jsonScan) members(depth int, closing byte) error {
 				return err
 			}
 			segment = "." + key
+			if !names.add(key) {
+				s.path = append(s.path, segment)
+				return s.fault("is there twice")
+			}
 			s.space()
 			s.at++ // the colon
 		}
@@ -116,6 +123,39 @@ func (s *jsonScan) members(depth int, closing byte) error {
 		}
 		s.path = s.path[:len(s.path)-1]
 	}
+}
+
+// nameSet is the names of an object's members. Most objects have few, which
+// are quicker compared one by one.
+type nameSet struct {
+	few  []string
+	many map[string]bool
+}
+
+// add adds a name, as JSON writes it between the quotes. It returns false for
+// one that is there already.
+func (n *nameSet) add(raw string) bool {
+	const limit = 16
+	name := raw
+	if strings.IndexByte(raw, '\\') >= 0 && json.Unmarshal([]byte(`"`+raw+`"`), &name) != nil {
+		name = raw // which valid JSON does not lead to
+	}
+	if n.many == nil && len(n.few) < limit {
+		if slices.Contains(n.few, name) {
+			return false
+		}
+		n.few = append(n.few, name)
+		return true
+	}
+	if n.many == nil {
+		n.many = make(map[string]bool, 2*limit)
+		for _, known := range n.few {
+			n.many[known] = true
+		}
+	}
+	twice := n.many[name]
+	n.many[name] = true
+	return !twice
 }
 
 // text walks a string and returns its raw inside, for paths.

@@ -2,6 +2,7 @@ package gathering_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -26,6 +27,11 @@ func TestCheckJSON(t *testing.T) {
 		{"lone in key", `{"\ud83d":1}`, "input holds half of a surrogate pair"},
 		{"beyond float", `{"n": 1e999}`, "input.n is a number beyond the range of a 64-bit float"},
 		{"too deep", deep(gathering.MaxValueDepth + 2), "nested too deeply"},
+		{"twice", `{"a": 1, "b": [{"c": 1, "d": 2, "c": 3}]}`, "input.b[0].c is there twice"},
+		{"twice, spelled in two ways", `{"a\"é": 1, "\u0061\u0022\u00e9": 2}`, `input.\u0061\u0022\u00e9 is there twice`},
+		{"twice among many", `{"n0": 1` + names(1000) + `, "n777": 2}`, "input.n777 is there twice"},
+		{"many", `{"n0": 1` + names(1000) + `}`, ""},
+		{"alike in different objects", `{"a": {"a": 1}, "A": [{"a": 1}, {"a": 2}]}`, ""},
 		{"not JSON", `{"a"}`, "input is not valid JSON"},
 		{"nothing", ``, "input is not valid JSON"},
 		{"not UTF-8", "\"\xff\"", "input is not valid UTF-8"},
@@ -45,8 +51,17 @@ func TestCheckJSON(t *testing.T) {
 	}
 }
 
+// names are n members of an object.
+func names(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `, "n%d": 1`, i+1)
+	}
+	return b.String()
+}
+
 func FuzzCheckJSON(f *testing.F) {
-	for _, seed := range []string{`{"a":[1,2.5e3,"\u00e9\ud83d\ude00"]}`, `[[[]]]`, `"\ud800"`, `-0`, `{"a":{"b":null}}`} {
+	for _, seed := range []string{`{"a":[1,2.5e3,"\u00e9\ud83d\ude00"]}`, `[[[]]]`, `"\ud800"`, `{"a":1,"\u0061":2}`, `-0`, `{"a":{"b":null}}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
