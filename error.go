@@ -30,10 +30,12 @@ const (
 
 // Codes name outcomes that programs tell apart within a kind.
 const (
+	CodeMail           = "mail"             // the run has mail that its owner must read first
 	CodeOutputTooLarge = "output_too_large" // a node's value is over MaxValueBytes
 	CodeTooLong        = "too_long"         // a run's log is over its event limit
 	CodeCrashedHost    = "crashed_host"     // a run was given up after it took its host down repeatedly
 	CodeModelMissing   = "model_missing"    // no such model, or its key is not set
+	CodeContextTooLong = "context_too_long" // a conversation is longer than its model can take
 	CodeToolMissing    = "tool_missing"     // no such tool
 	CodeMaxSteps       = "max_steps"        // an agent used up its steps without an answer
 	CodeRepeatedCall   = "repeated_call"    // an agent made the same call too often in a row

@@ -14,6 +14,7 @@ const (
 	EventRunStarted         EventType = "run.started"    // no data
 	EventRunWaiting         EventType = "run.waiting"    // data: RunWaitingData
 	EventRunResumed         EventType = "run.resumed"    // data: RunResumedData
+	EventRunPaused          EventType = "run.paused"     // data: RunPausedData
 	EventRunCancelling      EventType = "run.cancelling" // data: RunCancellingData
 	EventRunCompleted       EventType = "run.completed"  // data: RunEndedData
 	EventRunFailed          EventType = "run.failed"     // data: RunEndedData
@@ -28,6 +29,8 @@ const (
 	EventNodeSkipped   EventType = "node.skipped"   // data: NodeSkippedData
 	EventNodeWaiting   EventType = "node.waiting"   // data: NodeWaitingData
 	EventNodeUnknown   EventType = "node.unknown"   // data: NodeFailedData
+	EventNodeDecided   EventType = "node.decided"   // data: NodeDecidedData
+	EventNodeStopping  EventType = "node.stopping"  // data: NodeStoppingData
 	EventNodeAbandoned EventType = "node.abandoned" // no data
 	EventNodeCancelled EventType = "node.cancelled" // no data
 
@@ -87,6 +90,16 @@ type RunQueuedData struct {
 	// Workspace is the absolute directory that the run's tools read from, ""
 	// for none. A child run works in its parent's.
 	Workspace string `json:"workspace,omitempty"`
+	// Origin is the run that this one repeats in part; nil is none.
+	Origin *Origin `json:"origin,omitempty"`
+}
+
+// Origin says which run another one repeats, from which nodes on, and which
+// nodes keep what they came to there.
+type Origin struct {
+	Run  RunID    `json:"run"`
+	From []string `json:"from"`
+	Kept []string `json:"kept,omitempty"`
 }
 
 // Trigger says what caused a run.
@@ -104,12 +117,20 @@ type RunWaitingData struct {
 	Nodes []string   `json:"nodes"`
 }
 
-// RunResumedData says why a run goes on: it was due, had mail, or was taken
-// over from an owner that died, whose attempts under way are interrupted.
+// RunResumedData says why a run goes on: it was due, had mail, was taken over
+// from an owner that died, whose attempts under way are interrupted, or
+// somebody ended its pause.
 type RunResumedData struct {
-	Instance    InstanceID `json:"instance"`
+	Instance    InstanceID `json:"instance,omitempty"`
 	Crashed     bool       `json:"crashed,omitempty"`
 	Interrupted []string   `json:"interrupted,omitempty"`
+	Unpaused    bool       `json:"unpaused,omitempty"`
+	By          string     `json:"by,omitempty"` // who ended the pause
+}
+
+// RunPausedData says who paused a run.
+type RunPausedData struct {
+	By string `json:"by,omitempty"`
 }
 
 // RunCancellingData says why a run is being stopped.
@@ -151,11 +172,27 @@ type NodeFailedData struct {
 type NodeRetryingData struct {
 	Failure *Failure  `json:"failure"`
 	Due     time.Time `json:"due"`
+	// Uncounted: the attempt did not come to anything and is made again under
+	// its own number.
+	Uncounted bool `json:"uncounted,omitempty"`
+}
+
+// NodeStoppingData says why a node is being stopped while its run goes on: a
+// join needs it no more, or with a failure, a map fails as soon as its items
+// have stopped.
+type NodeStoppingData struct {
+	Failure *Failure `json:"failure,omitempty"`
+}
+
+// NodeDecidedData is somebody's word on a node whose outcome was unknown.
+type NodeDecidedData struct {
+	As string `json:"as"` // "done", "retry" or "fail"
+	By string `json:"by,omitempty"`
 }
 
 // NodeSkippedData says why a node did not run.
 type NodeSkippedData struct {
-	Reason string `json:"reason"` // "no edge taken" or "run ended"
+	Reason string `json:"reason"` // "no edge taken", "run ended" or "not needed"
 }
 
 // NodeWaitingData says what a node waits for: a time or a child run.

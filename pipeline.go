@@ -142,7 +142,17 @@ type AgentSpec struct {
 	Prompt   string   `json:"prompt,omitempty"` // the system prompt
 	Tools    []string `json:"tools,omitempty"`
 	MaxSteps int      `json:"max_steps,omitempty"` // model turns; 0 is DefaultMaxSteps
+	// Fallback are models to ask, in this order, when the one before does not
+	// answer; at most MaxFallback.
+	Fallback []string `json:"fallback,omitempty"`
 }
+
+// MaxEvents is how many events a run's log may have before the run is ended as
+// too long. What ends it follows after that.
+const MaxEvents = 50_000
+
+// MaxFallback is how many models an agent may fall back to.
+const MaxFallback = 5
 
 // DefaultMaxSteps bounds an agent's model turns where its spec does not.
 const DefaultMaxSteps = 20

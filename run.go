@@ -2,6 +2,8 @@ package gathering
 
 import (
 	"encoding/json"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -65,8 +67,54 @@ type NodeReport struct {
 	Error      *Failure        `json:"error"`
 	Child      RunID           `json:"child,omitempty"`
 	Due        *time.Time      `json:"due,omitempty"`
+	Items      *ItemsReport    `json:"items,omitempty"` // of a map that has begun
 	StartedAt  *time.Time      `json:"started_at"`
 	FinishedAt *time.Time      `json:"finished_at"`
+}
+
+// ItemsReport is how the items of a map stand.
+type ItemsReport struct {
+	Total     int `json:"total"`
+	Completed int `json:"completed"`
+	Failed    int `json:"failed,omitempty"` // ended otherwise, skipped ones included
+	Running   int `json:"running,omitempty"`
+	// Open lists items that are neither completed nor waiting for their turn,
+	// the first MaxOpenItems of them.
+	Open []ItemReport `json:"open,omitempty"`
+}
+
+// MaxOpenItems bounds the items that a report tells one by one.
+const MaxOpenItems = 100
+
+// ItemReport is what came of one item of a map.
+type ItemReport struct {
+	Index    int        `json:"index"`
+	State    NodeState  `json:"state"`
+	Attempts int        `json:"attempts"`
+	Error    *Failure   `json:"error,omitempty"`
+	Child    RunID      `json:"child,omitempty"`
+	Due      *time.Time `json:"due,omitempty"`
+}
+
+// NodePath names a node of a run, or with an item that is not negative one item
+// of a map, as in "each[3]".
+func NodePath(node string, item int) string {
+	if item < 0 {
+		return node
+	}
+	return node + "[" + strconv.Itoa(item) + "]"
+}
+
+// ParseNodePath is the reverse of [NodePath]: the item is -1 where the path
+// names none. False is a path of another form.
+func ParseNodePath(path string) (node string, item int, ok bool) {
+	node, rest, found := strings.Cut(path, "[")
+	if !found {
+		return node, -1, node != ""
+	}
+	digits, closed := strings.CutSuffix(rest, "]")
+	item, err := strconv.Atoi(digits)
+	return node, item, closed && err == nil && item >= 0 && node != "" && strconv.Itoa(item) == digits
 }
 
 // Usage is what model calls consumed.
@@ -75,6 +123,16 @@ type Usage struct {
 	ToolCalls    int   `json:"tool_calls"`
 	InputTokens  int64 `json:"input_tokens"`
 	OutputTokens int64 `json:"output_tokens"`
+	// CacheReadTokens and CacheWriteTokens are those of InputTokens that the
+	// provider took from its cache or put into it, at prices of their own.
+	CacheReadTokens  int64 `json:"cache_read_tokens,omitempty"`
+	CacheWriteTokens int64 `json:"cache_write_tokens,omitempty"`
+	// CostMicros is what the calls cost whose price is known, in millionths of
+	// a US dollar.
+	CostMicros int64 `json:"cost_micros,omitempty"`
+	// Unpriced counts the model calls that are not in CostMicros, because
+	// nobody here knows what they cost.
+	Unpriced int `json:"unpriced,omitempty"`
 }
 
 // Add adds what v consumed to u.
@@ -83,6 +141,10 @@ func (u *Usage) Add(v Usage) {
 	u.ToolCalls += v.ToolCalls
 	u.InputTokens += v.InputTokens
 	u.OutputTokens += v.OutputTokens
+	u.CacheReadTokens += v.CacheReadTokens
+	u.CacheWriteTokens += v.CacheWriteTokens
+	u.CostMicros += v.CostMicros
+	u.Unpriced += v.Unpriced
 }
 
 // StepKind says what a step did.
@@ -101,7 +163,7 @@ type Step struct {
 	// or "turn/3/call/1" for a tool call of that turn.
 	Key  string   `json:"key"`
 	Kind StepKind `json:"kind"`
-	Name string   `json:"name"` // the model or the tool
+	Name string   `json:"name"` // the model that answered, or the tool
 	// Phase is StepIntent before a call that must not be made twice, StepDone
 	// when its result is known.
 	Phase string `json:"phase,omitempty"`
@@ -111,6 +173,11 @@ type Step struct {
 	Failure *Failure        `json:"failure,omitempty"`
 	Usage   *Usage          `json:"usage,omitempty"`
 	Took    Duration        `json:"took,omitzero"`
+	// Tries is how many model calls a turn took, all models counted; 0 is one.
+	Tries int `json:"tries,omitempty"`
+	// Fallback says why the agent's own model did not answer a turn, where a
+	// model of its fallback chain did.
+	Fallback string `json:"fallback,omitempty"`
 }
 
 // The phases of a step.

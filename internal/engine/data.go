@@ -25,6 +25,8 @@ func dataFor(t gathering.EventType) (any, error) {
 	switch t {
 	case gathering.EventRunQueued:
 		return &gathering.RunQueuedData{}, nil
+	case gathering.EventRunPaused:
+		return &gathering.RunPausedData{}, nil
 	case gathering.EventRunWaiting:
 		return &gathering.RunWaitingData{}, nil
 	case gathering.EventRunResumed:
@@ -42,6 +44,10 @@ func dataFor(t gathering.EventType) (any, error) {
 		return &gathering.NodeFailedData{}, nil
 	case gathering.EventNodeRetrying:
 		return &gathering.NodeRetryingData{}, nil
+	case gathering.EventNodeStopping:
+		return &gathering.NodeStoppingData{}, nil
+	case gathering.EventNodeDecided:
+		return &gathering.NodeDecidedData{}, nil
 	case gathering.EventNodeSkipped:
 		return &gathering.NodeSkippedData{}, nil
 	case gathering.EventNodeWaiting:

@@ -7,8 +7,9 @@ import (
 
 // DiffStates tells how two states of one graph differ.
 func DiffStates(want, got *State) string {
-	return cmp.Diff(want, got, cmp.AllowUnexported(State{}, node{}),
-		cmpopts.IgnoreFields(State{}, "graph", "progress", "undecided", "holding"), cmpopts.EquateEmpty())
+	return cmp.Diff(want, got, cmp.AllowUnexported(State{}, node{}, fan{}),
+		cmpopts.IgnoreFields(State{}, "graph", "progress", "undecided", "maps", "holding"), cmpopts.IgnoreFields(node{}, "spec"),
+		cmpopts.IgnoreFields(fan{}, "next", "queued"), cmpopts.EquateEmpty())
 }
 
 // Undecided counts the edges that are neither taken nor dead.

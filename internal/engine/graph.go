@@ -110,6 +110,9 @@ type Graph struct {
 	in, out [][]int // by node: indexes into edges
 	index   map[string]int
 	order   []int // topological
+	// rest is, by join that stops the rest, the nodes that lead to nothing but
+	// it, in topological order.
+	rest map[int][]int
 }
 
 // Concurrency bounds how many runs with one key are begun and not ended.
@@ -148,7 +151,32 @@ func NewGraph(nodes []Node, edges []gathering.Edge) (*Graph, error) {
 		g.in[to] = append(g.in[to], len(g.edges))
 		g.edges = append(g.edges, edge{from, to, e.Branch})
 	}
-	return g, g.sort()
+	if err := g.sort(); err != nil {
+		return nil, err
+	}
+	g.rest = make(map[int][]int)
+	for i := range nodes {
+		if join, ok := nodes[i].Do.(Join); ok && join.CancelRest {
+			g.rest[i] = g.onlyFor(i)
+		}
+	}
+	return g, nil
+}
+
+// onlyFor lists the nodes of which every edge leads to join, directly or
+// through others such.
+func (g *Graph) onlyFor(join int) []int {
+	only := map[int]bool{join: true}
+	var list []int
+	for _, i := range slices.Backward(g.order) {
+		leads := len(g.out[i]) > 0 && !slices.ContainsFunc(g.out[i], func(e int) bool { return !only[g.edges[e].to] })
+		if leads && i != join {
+			only[i] = true
+			list = append(list, i)
+		}
+	}
+	slices.Reverse(list)
+	return list
 }
 
 // sort fills the topological order, keeping the order of the nodes as given
@@ -187,9 +215,6 @@ func (g *Graph) Nodes() []Node {
 	}
 	return nodes
 }
-
-// ID is the ID of the node with the index that effects name.
-func (g *Graph) ID(index int) string { return g.nodes[index].ID }
 
 func (g *Graph) node(id string) (int, error) {
 	i, ok := g.index[id]

@@ -23,6 +23,7 @@ type Takeover struct {
 }
 
 // Finished is the end of an attempt of a [Work] node: an outcome or a failure.
+// In messages a node is named by its path, as [gathering.NodePath] writes it.
 type Finished struct {
 	Node       string
 	Attempt    int
@@ -54,6 +55,8 @@ type MailKind string
 // The kinds of mail.
 const (
 	MailCancel     MailKind = "cancel"      // data: CancelMail
+	MailPause      MailKind = "pause"       // data: PauseMail
+	MailResume     MailKind = "resume"      // data: ResumeMail
 	MailChildEnded MailKind = "child_ended" // data: ChildEndedMail
 	MailWake       MailKind = "wake"        // no data: look whether something is due
 	MailDecide     MailKind = "decide"      // data: DecideMail
@@ -61,6 +64,16 @@ const (
 
 // CancelMail asks a run to stop.
 type CancelMail struct {
+	By string `json:"by,omitempty"`
+}
+
+// PauseMail asks a run, and the runs that it waits for, to begin nothing more.
+type PauseMail struct {
+	By string `json:"by,omitempty"`
+}
+
+// ResumeMail ends a pause.
+type ResumeMail struct {
 	By string `json:"by,omitempty"`
 }
 
@@ -76,10 +89,17 @@ type ChildEndedMail struct {
 // DecideMail is a human's word on a node whose outcome is unknown.
 type DecideMail struct {
 	Node   string          `json:"node"`
-	As     string          `json:"as"` // "done", "retry" or "fail"
+	As     string          `json:"as"` // one of the Decide constants
 	Output json.RawMessage `json:"output,omitempty"`
 	By     string          `json:"by,omitempty"`
 }
+
+// What an unknown outcome can be decided to be.
+const (
+	DecideDone  = "done"  // it acted; the decision brings its output
+	DecideRetry = "retry" // it did not act: it is done again
+	DecideFail  = "fail"  // it counts as failed
+)
 
 func (Begin) message()    {}
 func (Takeover) message() {}
@@ -109,11 +129,17 @@ type StartChild struct {
 	Trigger gathering.Trigger
 }
 
-// CancelChild asks a child run to stop. It is carried out within the commit of
-// its turn's events.
-type CancelChild struct{ ID gathering.RunID }
+// TellChild asks a child run to stop, to pause or to go on, on behalf of its
+// parent. It is carried out within the commit of its turn's events.
+type TellChild struct {
+	ID   gathering.RunID
+	Kind MailKind
+	// Seq is the parent's last event by then: it tells one request of a kind
+	// from the next.
+	Seq int64
+}
 
-func (StartWork) effect()   {}
-func (StopWork) effect()    {}
-func (StartChild) effect()  {}
-func (CancelChild) effect() {}
+func (StartWork) effect()  {}
+func (StopWork) effect()   {}
+func (StartChild) effect() {}
+func (TellChild) effect()  {}

@@ -85,7 +85,11 @@ func (t *turn) emit(kind gathering.EventType, data any) {
 }
 
 func (t *turn) emitNode(kind gathering.EventType, i, attempt int, data any) {
-	t.event(gathering.Event{Type: kind, Node: t.g.nodes[i].ID, Attempt: attempt}, data)
+	e := gathering.Event{Type: kind, Node: t.s.nodes[i].spec.ID, Attempt: attempt}
+	if item := t.s.nodes[i].item; item >= 0 {
+		e.Item = &item
+	}
+	t.event(e, data)
 }
 
 func (t *turn) event(e gathering.Event, data any) {
@@ -98,46 +102,82 @@ func (t *turn) event(e gathering.Event, data any) {
 		}
 		e.Data = raw
 	}
+	if err := t.s.apply(e, data); err != nil {
+		t.err = err
+		return
+	}
 	t.Events = append(t.Events, e)
-	t.s.apply(e, data)
 }
 
 func (t *turn) effect(e Effect) { t.Effects = append(t.Effects, e) }
 
-// settle looks at every node whose incoming edges are decided until nothing
-// moves, and ends the run when nothing is left. While the owner lets go of the
-// run no node is begun; the next owner settles what was left open.
+// settle looks at every node whose turn may have come until nothing moves, and
+// ends the run when nothing is left. While the run is paused or its owner lets
+// go of it nothing is begun; what was left open is settled later.
 func (t *turn) settle() {
-	for !t.s.holding && len(t.s.undecided) > 0 && t.err == nil {
-		i := t.s.undecided[0]
-		t.s.undecided = t.s.undecided[1:]
-		switch {
-		case t.s.nodes[i].state != gathering.NodePending:
-		case t.s.stopping != "":
-			t.skip(i, "run ended")
-		case t.s.nodes[i].inTaken == 0 && len(t.g.in[i]) > 0:
-			t.skip(i, "no edge taken")
-		default:
-			t.start(i)
-		}
+	if t.err == nil && t.s.Seq >= gathering.MaxEvents {
+		t.stop(stopFailed, gathering.FailureOf(gathering.NewError(gathering.KindTooLarge,
+			"the run's log is over the limit of %d events", gathering.MaxEvents).WithCode(gathering.CodeTooLong)), "")
+	}
+	for t.err == nil && !t.resting() && t.look() {
 	}
 	if t.err == nil && !t.s.StartedAt.IsZero() && t.idle() {
 		t.endRun()
 	}
 }
 
+// look looks at one node or map that may move, or reports that there is none.
+func (t *turn) look() bool {
+	switch s := t.s; {
+	case len(s.undecided) > 0:
+		i := s.undecided[0]
+		s.undecided = s.undecided[1:]
+		t.turnOf(i)
+	case len(s.maps) > 0:
+		i := s.maps[0]
+		s.maps = s.maps[1:]
+		s.nodes[i].fan.queued = false
+		t.advance(i)
+	default:
+		return false
+	}
+	return true
+}
+
+// resting reports whether nothing may be begun or decided now.
+func (t *turn) resting() bool {
+	return t.s.holding || t.s.paused && t.s.stopping == ""
+}
+
+// turnOf decides about a node that is pending and of whose incoming edges it
+// is known whether they let it run.
+func (t *turn) turnOf(i int) {
+	n := &t.s.nodes[i]
+	switch {
+	case n.state != gathering.NodePending:
+	case t.s.stopping != "":
+		t.skip(i, skippedEnd)
+	case n.inTaken < max(n.need(), 1) && len(t.g.in[i]) > 0:
+		t.skip(i, skippedDead)
+	default:
+		t.start(i)
+	}
+}
+
+// Why a node was skipped.
+const (
+	skippedEnd    = "run ended"
+	skippedDead   = "no edge taken"
+	skippedUnused = "not needed"
+)
+
 // idle reports whether nothing will move the run any more. A node of unknown
 // outcome holds a run up, but not one that is being stopped.
 func (t *turn) idle() bool {
-	if t.s.stopping == "" {
-		return t.s.active == 0 && t.s.pending == 0
+	if t.s.stopping != "" {
+		return t.s.active == t.s.unknown && t.s.pending == 0
 	}
-	for i := range t.s.nodes {
-		if st := t.s.nodes[i].state; !st.Terminal() && st != gathering.NodeUnknown {
-			return false
-		}
-	}
-	return true
+	return t.s.active == 0 && t.s.pending == 0
 }
 
 func (t *turn) skip(i int, reason string) {
@@ -174,24 +214,57 @@ func (t *turn) stop(reason string, failure *gathering.Failure, by string) {
 		return
 	}
 	t.emit(gathering.EventRunCancelling, &gathering.RunCancellingData{Reason: reason, Failure: failure, By: by})
-	for _, i := range t.g.order {
-		n := &t.s.nodes[i]
-		switch n.state {
-		case gathering.NodePending:
-			t.skip(i, "run ended")
-		case gathering.NodeRetrying:
-			t.cancelNode(i)
-		case gathering.NodeWaiting:
-			if n.child == "" {
-				t.cancelNode(i)
-			} else {
-				t.effect(CancelChild{n.child})
-			}
-		case gathering.NodeRunning:
-			t.effect(StopWork{i})
-		default:
+	for i := range t.s.all() {
+		t.end(i, skippedEnd)
+	}
+}
+
+// halt stops node i while the run goes on. A failure makes a map fail with it
+// as soon as its items have stopped.
+func (t *turn) halt(i int, failure *gathering.Failure) {
+	n := &t.s.nodes[i]
+	switch {
+	case n.state == gathering.NodeRunning, n.state == gathering.NodeWaiting && n.child != "":
+		t.emitNode(gathering.EventNodeStopping, i, n.attempt, &gathering.NodeStoppingData{Failure: failure})
+	default:
+	}
+	t.end(i, skippedUnused)
+	if f := t.s.nodes[i].fan; f != nil {
+		for k := range f.items {
+			t.end(f.first+k, "")
 		}
 	}
+}
+
+// end ends node i where that can be done at once, and else tells what it does
+// to stop. An item that has not begun needs no word.
+func (t *turn) end(i int, skipped string) {
+	n := &t.s.nodes[i]
+	switch n.state {
+	case gathering.NodePending:
+		if n.item < 0 {
+			t.skip(i, skipped)
+		}
+	case gathering.NodeRetrying:
+		t.cancelNode(i)
+	case gathering.NodeWaiting:
+		if n.child == "" {
+			t.cancelNode(i)
+		} else {
+			t.tell(n.child, MailCancel)
+		}
+	case gathering.NodeRunning:
+		if n.fan != nil {
+			t.s.lookAtMap(i)
+		} else {
+			t.effect(StopWork{i})
+		}
+	default:
+	}
+}
+
+func (t *turn) tell(child gathering.RunID, kind MailKind) {
+	t.effect(TellChild{ID: child, Kind: kind, Seq: t.s.Seq})
 }
 
 func (t *turn) cancelNode(i int) {
@@ -206,10 +279,10 @@ func (t *turn) takeover(m Takeover) {
 	}
 	var interrupted []string
 	var running []int
-	for _, i := range t.g.order {
-		if t.s.nodes[i].state == gathering.NodeRunning {
+	for i := range t.s.all() {
+		if t.s.nodes[i].state == gathering.NodeRunning && t.s.works(i) {
 			running = append(running, i)
-			interrupted = append(interrupted, t.g.nodes[i].ID)
+			interrupted = append(interrupted, t.s.Path(i))
 		}
 	}
 	t.emit(gathering.EventRunResumed, &gathering.RunResumedData{
@@ -223,14 +296,15 @@ func (t *turn) takeover(m Takeover) {
 
 // interrupted decides about an attempt whose process is gone. It did not count.
 func (t *turn) interrupted(i int) {
-	n := &t.g.nodes[i]
-	work, ok := n.Do.(Work)
+	n := t.s.nodes[i].spec
+	work, _ := n.Do.(Work)
+	halting := t.s.halting(i)
 	switch {
-	case !ok: // cannot happen: only work is ever running after its turn
-		t.startAgain(i)
-	case work.Idempotent && t.s.stopping != "":
+	case work.Idempotent && halting:
 		t.cancelNode(i)
-	case work.Idempotent || t.s.stopping == "" && n.OnUnknown == gathering.OnUnknownRetry:
+	case t.s.paused && (work.Idempotent || n.OnUnknown == gathering.OnUnknownRetry) && !halting:
+		t.postpone(i, gathering.FailureOf(errInterrupted), 0)
+	case work.Idempotent, !halting && n.OnUnknown == gathering.OnUnknownRetry:
 		t.startAgain(i)
 	default:
 		t.unknown(i, gathering.NewError(gathering.KindConflict,
@@ -241,9 +315,8 @@ func (t *turn) interrupted(i int) {
 // unknown handles an attempt that may or may not have acted, as the node's
 // OnUnknown says.
 func (t *turn) unknown(i int, err error) {
-	n := &t.g.nodes[i]
 	failure := gathering.FailureOf(err)
-	if n.OnUnknown == gathering.OnUnknownFail && t.s.stopping == "" {
+	if t.s.nodes[i].spec.OnUnknown == gathering.OnUnknownFail && !t.s.halting(i) {
 		t.failed(i, failure)
 		return
 	}
@@ -265,8 +338,8 @@ func (t *turn) stepped(m Stepped) {
 
 // current finds the node of a message from an attempt and reports whether that
 // attempt is still the one under way. Whatever comes from another is too late.
-func (t *turn) current(id string, attempt int) (int, bool) {
-	i, err := t.g.node(id)
+func (t *turn) current(path string, attempt int) (int, bool) {
+	i, err := t.s.find(path)
 	if err != nil {
 		t.err = err
 		return 0, false

@@ -3,7 +3,10 @@ package engine_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -80,13 +83,13 @@ func (w *world) send(m engine.Message) {
 			w.stopped[w.name(e.Node)] = true
 		case engine.StartChild:
 			w.children[e.ID] = e.Trigger
-		case engine.CancelChild:
+		case engine.TellChild:
 			w.cancels = append(w.cancels, e.ID)
 		}
 	}
 }
 
-func (w *world) name(i int) string { return w.graph.ID(i) }
+func (w *world) name(i int) string { return w.state.Path(i) }
 
 func (w *world) finish(node string, failure *gathering.Failure) {
 	w.t.Helper()
@@ -98,6 +101,13 @@ func (w *world) finish(node string, failure *gathering.Failure) {
 	w.send(engine.Finished{Node: node, Attempt: attempt, Failure: failure, Outcome: engine.Outcome{Output: json.RawMessage(`"` + node + `"`)}})
 }
 
+func eventPath(e gathering.Event) string {
+	if e.Item == nil {
+		return e.Node
+	}
+	return gathering.NodePath(e.Node, *e.Item)
+}
+
 // history is the log in a short form: types without their noun, and nodes.
 func (w *world) history() string {
 	var b strings.Builder
@@ -106,7 +116,7 @@ func (w *world) history() string {
 			fmt.Fprintf(&b, "%s ", e.Type)
 			continue
 		}
-		fmt.Fprintf(&b, "%s:%s ", e.Node, strings.TrimPrefix(string(e.Type), "node."))
+		fmt.Fprintf(&b, "%s:%s ", eventPath(e), strings.TrimPrefix(string(e.Type), "node."))
 	}
 	return strings.TrimSpace(b.String())
 }
@@ -168,6 +178,7 @@ var (
 	unavailable = &gathering.Failure{Kind: gathering.KindUnavailable, Message: "away"}
 	invalid     = &gathering.Failure{Kind: gathering.KindInvalid, Message: "wrong"}
 	cancelled   = &gathering.Failure{Kind: gathering.KindCancelled, Message: "stopped"}
+	circuitOpen = &gathering.Failure{Kind: gathering.KindUnavailable, Code: gathering.CodeCircuitOpen, Message: "not now"}
 	unknown     = &gathering.Failure{Kind: gathering.KindConflict, Code: gathering.CodeUnknownOutcome, Message: "who knows"}
 )
 
@@ -356,7 +367,7 @@ func TestNext(t *testing.T) {
 				w.crash()
 				w.send(engine.Mail{ID: "1", Kind: engine.MailDecide, Data: json.RawMessage(`{"node":"a","as":"done","output":7}`)})
 			},
-			"run.queued run.started t:completed a:started run.resumed a:unknown a:completed run.completed",
+			"run.queued run.started t:completed a:started run.resumed a:unknown a:decided a:completed run.completed",
 		},
 		{
 			"work of unknown outcome is retried where that is allowed",
@@ -376,7 +387,7 @@ func TestNext(t *testing.T) {
 				w.send(engine.Mail{ID: "1", Kind: engine.MailDecide, Data: json.RawMessage(`{"node":"a","as":"retry"}`)})
 				w.finish("a", nil)
 			},
-			"run.queued run.started t:completed a:started a:unknown a:retrying a:started a:completed run.completed",
+			"run.queued run.started t:completed a:started a:unknown a:decided a:retrying a:started a:completed run.completed",
 		},
 		{
 			"a takeover of a run being cancelled starts nothing again",
@@ -513,30 +524,18 @@ func randomGraph(r *rand.Rand) ([]engine.Node, []gathering.Edge) {
 	var edges []gathering.Edge
 	for i := 1; i < 2+r.IntN(12); i++ {
 		id := fmt.Sprintf("n%d", i)
-		var n engine.Node
-		switch r.IntN(7) {
+		n := randomNode(r, id)
+		incoming := 1 + r.IntN(3)
+		switch r.IntN(8) {
 		case 0:
-			n = pure(id, []string{"true", "false"}[r.IntN(2)])
+			n.Do = randomMap(r, n)
+			n.Retry = gathering.Retry{}
 		case 1:
-			n = sleep(id, time.Duration(r.IntN(60))*time.Second)
-		case 2:
-			n = child(id, r.IntN(3) > 0)
-		case 3:
-			n = work(id)
-			n.Do = engine.Work{}
-			n.OnUnknown = []gathering.OnUnknown{gathering.OnUnknownAsk, gathering.OnUnknownRetry, gathering.OnUnknownFail}[r.IntN(3)]
-		default:
-			n = retrying(work(id))
+			n = engine.Node{ID: id, Kind: "join", Do: engine.Join{Need: r.IntN(incoming + 1), CancelRest: r.IntN(2) == 0}}
 		}
 		n.OnError = []gathering.OnError{gathering.OnErrorFail, gathering.OnErrorContinue, gathering.OnErrorBranch}[r.IntN(3)]
-		if r.IntN(4) == 0 {
-			n.Timeout = time.Duration(1+r.IntN(30)) * time.Second
-		}
-		if r.IntN(5) == 0 {
-			n.TotalTimeout = time.Duration(1+r.IntN(60)) * time.Second
-		}
 		nodes = append(nodes, n)
-		for range 1 + r.IntN(3) {
+		for range incoming {
 			edges = append(edges, gathering.Edge{
 				From: fmt.Sprintf("n%d", r.IntN(i)), To: id,
 				Branch: []string{"", "", "true", "false", "error"}[r.IntN(5)],
@@ -544,6 +543,49 @@ func randomGraph(r *rand.Rand) ([]engine.Node, []gathering.Edge) {
 		}
 	}
 	return nodes, edges
+}
+
+func randomNode(r *rand.Rand, id string) engine.Node {
+	var n engine.Node
+	switch r.IntN(7) {
+	case 0:
+		n = pure(id, []string{"true", "false"}[r.IntN(2)])
+	case 1:
+		n = sleep(id, time.Duration(r.IntN(60))*time.Second)
+	case 2:
+		n = child(id, r.IntN(3) > 0)
+	case 3:
+		n = work(id)
+		n.Do = engine.Work{}
+		n.OnUnknown = []gathering.OnUnknown{gathering.OnUnknownAsk, gathering.OnUnknownRetry, gathering.OnUnknownFail}[r.IntN(3)]
+	default:
+		n = retrying(work(id))
+	}
+	if r.IntN(4) == 0 {
+		n.Timeout = time.Duration(1+r.IntN(30)) * time.Second
+	}
+	if r.IntN(5) == 0 {
+		n.TotalTimeout = time.Duration(1+r.IntN(60)) * time.Second
+	}
+	return n
+}
+
+func randomMap(r *rand.Rand, do engine.Node) engine.Map {
+	do.OnError = []gathering.OnError{"", gathering.OnErrorFail, gathering.OnErrorContinue}[r.IntN(3)]
+	return mapOver(do, r.IntN(5), 1+r.IntN(3), r.IntN(2) == 0)
+}
+
+func mapOver(do engine.Node, items, parallel int, skip bool) engine.Map {
+	return engine.Map{
+		Over: func(*expr.Scope) ([]json.RawMessage, error) {
+			list := make([]json.RawMessage, items)
+			for i := range list {
+				list[i] = json.RawMessage(strconv.Itoa(i))
+			}
+			return list, nil
+		},
+		Do: do, MaxParallel: parallel, SkipFailed: skip,
+	}
 }
 
 // randomMove does one of the things that can happen to a run.
@@ -560,22 +602,39 @@ func (w *world) randomMove(r *rand.Rand) {
 			w.now = due
 		}
 		w.send(engine.Tick{})
+	case choice == 8 && r.IntN(3) == 0:
+		w.send(engine.Mail{ID: "pause", Kind: []engine.MailKind{engine.MailPause, engine.MailResume, engine.MailResume}[r.IntN(3)]})
 	case choice < 10:
-		for _, n := range w.state.Report().Nodes {
-			if n.State == gathering.NodeUnknown {
-				as := []string{"done", "retry", "fail"}[r.IntN(3)]
-				w.send(engine.Mail{ID: "d", Kind: engine.MailDecide, Data: json.RawMessage(`{"node":"` + n.ID + `","as":"` + as + `"}`)})
-				return
-			}
+		if path := w.unknown(); path != "" {
+			as := []string{"done", "retry", "fail"}[r.IntN(3)]
+			w.send(engine.Mail{ID: "d", Kind: engine.MailDecide, Data: json.RawMessage(`{"node":"` + path + `","as":"` + as + `"}`)})
 		}
 	default:
-		for _, n := range w.state.Report().Nodes {
-			if _, working := w.running[n.ID]; working && r.IntN(2) == 0 {
-				w.finish(n.ID, []*gathering.Failure{nil, nil, nil, unavailable, invalid, cancelled, unknown}[r.IntN(7)])
+		for _, path := range slices.Sorted(maps.Keys(w.running)) {
+			if r.IntN(2) == 0 {
+				w.finish(path, []*gathering.Failure{nil, nil, nil, unavailable, invalid, cancelled, unknown, circuitOpen}[r.IntN(8)])
 				return
 			}
 		}
 	}
+}
+
+// unknown is the path of something whose outcome is unknown, or "".
+func (w *world) unknown() string {
+	for _, n := range w.state.Report().Nodes {
+		if n.State == gathering.NodeUnknown {
+			return n.ID
+		}
+		if n.Items == nil {
+			continue
+		}
+		for _, item := range n.Items.Open {
+			if item.State == gathering.NodeUnknown {
+				return gathering.NodePath(n.ID, item.Index)
+			}
+		}
+	}
+	return ""
 }
 
 func (w *world) checkEnd() {
@@ -598,7 +657,7 @@ func (w *world) checkEnd() {
 		switch e.Type {
 		case gathering.EventNodeCompleted, gathering.EventNodeFailed, gathering.EventNodeSkipped,
 			gathering.EventNodeCancelled, gathering.EventNodeAbandoned:
-			ended[e.Node]++
+			ended[eventPath(e)]++
 		default:
 		}
 	}

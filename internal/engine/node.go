@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"gathering"
@@ -14,11 +15,7 @@ import (
 
 // start begins a node whose turn has come.
 func (t *turn) start(i int) {
-	n := &t.g.nodes[i]
-	if _, ok := n.Do.(Trigger); ok {
-		t.emitNode(gathering.EventNodeCompleted, i, 1, &gathering.NodeCompletedData{})
-		return
-	}
+	n := t.s.nodes[i].spec
 	scope := t.s.scope(i)
 	var input json.RawMessage
 	if n.Input != nil {
@@ -30,6 +27,8 @@ func (t *turn) start(i int) {
 		input = rendered
 	}
 	switch do := n.Do.(type) {
+	case Trigger:
+		t.emitNode(gathering.EventNodeCompleted, i, 1, &gathering.NodeCompletedData{})
 	case Pure:
 		outcome, err := do(scope, input)
 		if err != nil {
@@ -43,6 +42,23 @@ func (t *turn) start(i int) {
 		t.sleep(i, do, scope)
 	case Child:
 		t.child(i, do, scope, input)
+	case Map:
+		t.spreadOut(i, do)
+	case Join:
+		t.join(i, do)
+	}
+}
+
+// join passes on what came, and stops the rest where it is asked to.
+func (t *turn) join(i int, do Join) {
+	t.completed(i, t.arrived(i))
+	if !do.CancelRest {
+		return
+	}
+	for _, rest := range t.g.rest[i] {
+		if !t.s.nodes[rest].state.Terminal() {
+			t.halt(rest, nil)
+		}
 	}
 }
 
@@ -79,11 +95,11 @@ func (t *turn) child(i int, do Child, scope *expr.Scope, input json.RawMessage) 
 		t.failed(i, gathering.FailureOf(err))
 		return
 	}
-	n := &t.g.nodes[i]
-	id := gathering.ChildRunID(t.s.ID, n.ID, 0, attempt, t.now)
+	n := &t.s.nodes[i]
+	id := gathering.ChildRunID(t.s.ID, n.spec.ID, n.item+1, attempt, t.now)
 	t.emitNode(gathering.EventNodeStarted, i, attempt, &gathering.NodeStartedData{Input: spec.Input})
 	t.effect(StartChild{ID: id, Spec: spec, Trigger: gathering.Trigger{
-		Kind: "parent", Run: t.s.ID, Node: n.ID, Attempt: attempt,
+		Kind: "parent", Run: t.s.ID, Node: t.s.Path(i), Attempt: attempt,
 	}})
 	if !spec.Wait {
 		t.completed(i, Outcome{Output: json.RawMessage(`{"run":"` + string(id) + `"}`)})
@@ -93,6 +109,10 @@ func (t *turn) child(i int, do Child, scope *expr.Scope, input json.RawMessage) 
 }
 
 func (t *turn) completed(i int, o Outcome) {
+	if len(o.Output) > gathering.MaxValueBytes {
+		t.failed(i, gathering.FailureOf(errOutputTooLarge))
+		return
+	}
 	t.emitNode(gathering.EventNodeCompleted, i, max(t.s.nodes[i].attempt, 1),
 		&gathering.NodeCompletedData{Output: o.Output, Branch: o.Branch})
 }
@@ -104,24 +124,47 @@ func (t *turn) finished(m Finished) {
 	if !ok {
 		return
 	}
+	halting, n := t.s.halting(i), t.s.nodes[i].spec
 	switch {
 	case m.Failure == nil:
 		t.completed(i, m.Outcome)
-	case m.Failure.Code == gathering.CodeUnknownOutcome && t.g.nodes[i].OnUnknown == gathering.OnUnknownRetry && t.s.stopping == "":
+	case m.Failure.Code == gathering.CodeUnknownOutcome && n.OnUnknown == gathering.OnUnknownRetry && !halting:
 		t.retry(i, m.Failure, t.backoff(i, m.RetryAfter))
 	case m.Failure.Code == gathering.CodeUnknownOutcome:
 		t.unknown(i, m.Failure.Err())
-	case t.s.stopping != "" && m.Failure.Kind == gathering.KindCancelled:
+	case halting && m.Failure.Kind == gathering.KindCancelled:
 		t.cancelNode(i)
-	case t.s.stopping == "" && t.mayRetry(i, m.Failure, m.RetryAfter):
+	case m.Failure.Code == gathering.CodeCircuitOpen && t.mayWait(i, m.RetryAfter):
+		t.postpone(i, m.Failure, max(m.RetryAfter, shortestWait))
+	case !halting && t.mayRetry(i, m.Failure, m.RetryAfter):
 		t.retry(i, m.Failure, t.backoff(i, m.RetryAfter))
 	default:
 		t.failed(i, m.Failure)
 	}
 }
 
+// shortestWait is how long a node waits at least for an open circuit.
+const shortestWait = time.Second
+
+// mayWait reports whether a node that met an open circuit waits for it.
+func (t *turn) mayWait(i int, delay time.Duration) bool {
+	if t.s.halting(i) || t.s.nodes[i].spec.OnOpen == gathering.OnOpenFail {
+		return false
+	}
+	total := t.s.totalDeadline(i)
+	return total.IsZero() || t.now.Add(max(delay, shortestWait)).Before(total)
+}
+
+// postpone makes an attempt that came to nothing again, later, under its own
+// number.
+func (t *turn) postpone(i int, f *gathering.Failure, delay time.Duration) {
+	t.emitNode(gathering.EventNodeRetrying, i, t.s.nodes[i].attempt, &gathering.NodeRetryingData{
+		Failure: f, Due: t.now.Add(delay).Truncate(time.Microsecond), Uncounted: true,
+	})
+}
+
 func (t *turn) mayRetry(i int, f *gathering.Failure, after time.Duration) bool {
-	n := &t.g.nodes[i]
+	n := t.s.nodes[i].spec
 	if t.s.nodes[i].attempt >= n.Retry.MaxAttempts || !slices.Contains(n.Retry.On, f.Kind) {
 		return false
 	}
@@ -138,39 +181,50 @@ func (t *turn) retry(i int, f *gathering.Failure, delay time.Duration) {
 // jitter is drawn from the run, the node and the attempt, so that it differs
 // between runs and is the same whenever it is computed.
 func (t *turn) backoff(i int, atLeast time.Duration) time.Duration {
-	r := t.g.nodes[i].Retry
+	r := t.s.nodes[i].spec.Retry
 	attempt := t.s.nodes[i].attempt
 	delay := float64(r.InitialDelay) * math.Pow(max(r.Factor, 1), float64(attempt-1))
 	if r.MaxDelay > 0 {
 		delay = min(delay, float64(r.MaxDelay))
 	}
 	h := fnv.New64a()
-	_, _ = fmt.Fprintf(h, "%s\x00%s\x00%d", t.s.ID, t.g.nodes[i].ID, attempt) // a hash never fails
-	unit := float64(h.Sum64()>>11) / (1 << 53)                                // 0 to 1
+	_, _ = fmt.Fprintf(h, "%s\x00%s\x00%d", t.s.ID, t.s.Path(i), attempt) // a hash never fails
+	unit := float64(h.Sum64()>>11) / (1 << 53)                            // 0 to 1
 	delay *= 1 + r.Jitter*(2*unit-1)
 	return max(time.Duration(delay), atLeast)
 }
 
-// failed ends a node whose failure is final and does what its OnError says.
+// failed ends a node whose failure is final and does what its OnError says. An
+// item that fails fails its map, unless the map skips it.
 func (t *turn) failed(i int, f *gathering.Failure) {
-	n := &t.g.nodes[i]
+	n := &t.s.nodes[i]
 	data := &gathering.NodeFailedData{State: gathering.NodeFailed, Failure: f}
 	if f.Kind == gathering.KindTimeout {
 		data.State = gathering.NodeTimedOut
 	}
-	attempt := max(t.s.nodes[i].attempt, 1)
-	if t.s.stopping != "" {
+	attempt := max(n.attempt, 1)
+	if t.s.halting(i) && !t.s.failing(i) {
 		t.emitNode(gathering.EventNodeFailed, i, attempt, data)
 		return
 	}
-	data.OnError = n.OnError
-	if n.OnError == gathering.OnErrorContinue {
-		data.Output = n.Fallback
+	data.OnError = n.spec.OnError
+	if data.OnError == gathering.OnErrorContinue {
+		data.Output = n.spec.Fallback
+	}
+	of, item := n.of, n.item
+	if do, _ := t.s.nodes[of].spec.Do.(Map); item >= 0 && do.SkipFailed && data.OnError != gathering.OnErrorContinue {
+		data.OnError = gathering.OnErrorContinue
 	}
 	t.emitNode(gathering.EventNodeFailed, i, attempt, data)
-	if n.OnError != gathering.OnErrorContinue && n.OnError != gathering.OnErrorBranch {
-		t.stop(stopFailed, &gathering.Failure{
-			Kind: f.Kind, Code: f.Code, Message: "node " + n.ID + ": " + f.Message, Fields: f.Fields,
-		}, "")
+	if data.OnError == gathering.OnErrorContinue || data.OnError == gathering.OnErrorBranch {
+		return
 	}
+	named := *f
+	if item >= 0 {
+		named.Message = "item " + strconv.Itoa(item) + ": " + f.Message
+		t.halt(of, &named)
+		return
+	}
+	named.Message = "node " + t.s.Path(i) + ": " + f.Message
+	t.stop(stopFailed, &named, "")
 }

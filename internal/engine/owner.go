@@ -27,7 +27,7 @@ type Log interface {
 type Commit struct {
 	Events   []gathering.Event
 	Start    []StartChild        // child runs to insert
-	Cancel   []CancelChild       // child runs to ask to stop
+	Tell     []TellChild         // child runs to ask for something
 	Consumed []gathering.InboxID // entries of the inbox that the events have taken in
 	State    gathering.RunState  // where the run stands after the events
 	Progress bool                // a node ended
@@ -209,7 +209,7 @@ func (o *Owner) step(logging, working context.Context, batch []envelope) error {
 		}
 		switch m := e.message.(type) {
 		case Finished:
-			delete(o.work, o.State.graph.index[m.Node])
+			o.workEnded(m.Node)
 		case Mail:
 			consumed = append(consumed, m.ID)
 		default:
@@ -237,6 +237,12 @@ func (o *Owner) step(logging, working context.Context, batch []envelope) error {
 	return o.release(working, turn.Effects)
 }
 
+func (o *Owner) workEnded(path string) {
+	if i, err := o.State.find(path); err == nil {
+		delete(o.work, i)
+	}
+}
+
 func (o *Owner) append(ctx context.Context, turn Turn, consumed []gathering.InboxID) error {
 	if len(turn.Events) == 0 && len(consumed) == 0 {
 		return nil
@@ -256,8 +262,8 @@ func NewCommit(s *State, turn Turn) Commit {
 		switch e := e.(type) {
 		case StartChild:
 			c.Start = append(c.Start, e)
-		case CancelChild:
-			c.Cancel = append(c.Cancel, e)
+		case TellChild:
+			c.Tell = append(c.Tell, e)
 		default:
 		}
 	}
@@ -345,7 +351,7 @@ func (o *Owner) withoutInterrupted(batch []envelope) []envelope {
 		f, ok := e.message.(Finished)
 		interrupted := ok && f.Failure != nil && f.Failure.Kind == gathering.KindCancelled
 		if interrupted {
-			delete(o.work, o.State.graph.index[f.Node])
+			o.workEnded(f.Node)
 		}
 		return interrupted
 	})

@@ -18,7 +18,12 @@ func (s *State) scope(i int) *expr.Scope {
 	if i < 0 {
 		return scope
 	}
-	for _, e := range s.graph.in[i] {
+	at := i
+	if n := &s.nodes[i]; n.item >= 0 {
+		at = n.of
+		scope.Item, scope.Index = s.nodes[at].fan.items[n.item], n.item
+	}
+	for _, e := range s.graph.in[at] {
 		if s.edges[e] == edgeTaken && s.graph.edges[e].branch == gathering.BranchError {
 			scope.Error = s.nodes[s.graph.edges[e].from].failure
 		}

@@ -13,9 +13,12 @@ import (
 
 var (
 	// errDeadline is the cause of a context that ended because an attempt's time was up.
-	errDeadline = gathering.NewError(gathering.KindTimeout, "the attempt did not end in the time allowed")
-	errNotBegun = gathering.NewError(gathering.KindCancelled, "it was stopped before it began")
-	errUnknown  = gathering.NewError(gathering.KindConflict,
+	errDeadline       = gathering.NewError(gathering.KindTimeout, "the attempt did not end in the time allowed")
+	errNotBegun       = gathering.NewError(gathering.KindCancelled, "it was stopped before it began")
+	errInterrupted    = gathering.NewError(gathering.KindCancelled, "the attempt was interrupted while the run was paused")
+	errOutputTooLarge = gathering.NewError(gathering.KindTooLarge,
+		"its output is over the limit of %d bytes", gathering.MaxValueBytes).WithCode(gathering.CodeOutputTooLarge)
+	errUnknown = gathering.NewError(gathering.KindConflict,
 		"the attempt was broken off and may have acted; nobody can tell").WithCode(gathering.CodeUnknownOutcome)
 )
 
@@ -25,9 +28,9 @@ func (o *Owner) release(ctx context.Context, effects []Effect) error {
 	for _, e := range effects {
 		switch e := e.(type) {
 		case StartWork:
-			work, ok := o.State.graph.nodes[e.Node].Do.(Work)
+			work, ok := o.State.nodes[e.Node].spec.Do.(Work)
 			if !ok {
-				return fmt.Errorf("start node %s of %s: it does not work", o.State.graph.nodes[e.Node].ID, o.State.ID)
+				return fmt.Errorf("start node %s of %s: it does not work", o.State.Path(e.Node), o.State.ID)
 			}
 			o.start(ctx, work, e)
 		case StopWork:
@@ -63,7 +66,7 @@ func (o *Owner) start(ctx context.Context, work Work, e StartWork) {
 
 func (o *Owner) job(e StartWork) Job {
 	n := &o.State.nodes[e.Node]
-	id := o.State.graph.nodes[e.Node].ID
+	id := o.State.Path(e.Node)
 	return Job{
 		Run: o.State.ID, Root: o.State.Root, Project: o.State.Project, Workspace: o.State.Queued.Workspace,
 		Node: id, Attempt: e.Attempt, Key: fmt.Sprintf("%s/%s/%d", o.State.ID, id, n.call), Input: n.input,
@@ -91,8 +94,7 @@ func (o *Owner) attempt(ctx context.Context, work Work, job Job) (outcome Outcom
 	}
 	if err := gathering.CheckJSON("output", outcome.Output); err != nil {
 		if gathering.KindOf(err) == gathering.KindTooLarge {
-			return Outcome{}, gathering.NewError(gathering.KindTooLarge,
-				"its output is over the limit of %d bytes", gathering.MaxValueBytes).WithCode(gathering.CodeOutputTooLarge)
+			return Outcome{}, errOutputTooLarge
 		}
 		return Outcome{}, err
 	}

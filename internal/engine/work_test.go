@@ -371,9 +371,9 @@ func TestWorkThatMayNotBeDoneTwice(t *testing.T) {
 func TestDecisionAboutAnUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ as, want string }{
-		{"done", "a:unknown run.waiting run.resumed a:completed b:started b:completed run.completed"},
-		{"retry", "a:unknown run.waiting run.resumed a:retrying a:started a:completed b:started b:completed run.completed"},
-		{"fail", "a:unknown run.waiting run.resumed a:failed run.cancelling b:skipped run.failed"},
+		{"done", "a:unknown run.waiting run.resumed a:decided a:completed b:started b:completed run.completed"},
+		{"retry", "a:unknown run.waiting run.resumed a:decided a:retrying a:started a:completed b:started b:completed run.completed"},
+		{"fail", "a:unknown run.waiting run.resumed a:decided a:failed run.cancelling b:skipped run.failed"},
 	}
 	for _, test := range tests {
 		t.Run(test.as, func(t *testing.T) {

@@ -1,0 +1,294 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"gathering"
+)
+
+// Fold applies a recorded event. The error says that the log does not belong
+// to the graph or is damaged.
+func (s *State) Fold(e gathering.Event) error {
+	data, err := decodeData(e)
+	if err != nil {
+		return err
+	}
+	if e.Seq != s.Seq+1 {
+		return fmt.Errorf("fold %s of %s: sequence %d follows %d", e.Type, s.ID, e.Seq, s.Seq)
+	}
+	if e.Node != "" {
+		if _, err := s.item(e.Node, itemOf(e)); err != nil {
+			return fmt.Errorf("fold %s %d of %s: %w", e.Type, e.Seq, s.ID, err)
+		}
+	}
+	return s.apply(e, data)
+}
+
+func itemOf(e gathering.Event) int {
+	if e.Item == nil {
+		return -1
+	}
+	return *e.Item
+}
+
+func noItem(id string, item int) error {
+	return fmt.Errorf("find item %d of %s: there is none", item, id)
+}
+
+// apply is the only place that changes a state. Its data has the type that
+// decodeData gives for the event's type. The error says that the log is damaged.
+func (s *State) apply(e gathering.Event, data any) error {
+	s.Seq = e.Seq
+	if e.Node != "" {
+		i, err := s.item(e.Node, itemOf(e))
+		if err != nil {
+			return err
+		}
+		return s.applyNode(i, e, data)
+	}
+	switch d := data.(type) {
+	case *gathering.RunQueuedData:
+		s.queue(e, d)
+	case *gathering.RunWaitingData:
+		s.resume(gathering.RunWaiting)
+	case *gathering.RunPausedData:
+		s.paused = true
+		s.resume(gathering.RunPaused)
+	case *gathering.RunResumedData:
+		s.paused = s.paused && !d.Unpaused
+		s.resume(gathering.RunRunning)
+		for _, path := range d.Interrupted {
+			i, err := s.find(path)
+			if err != nil {
+				return err
+			}
+			s.nodes[i].attemptAt = e.At
+		}
+	case *gathering.RunCancellingData:
+		s.Run, s.stopping, s.stoppingAt, s.Failure = gathering.RunCancelling, d.Reason, e.At, d.Failure
+	case *gathering.RunEndedData:
+		s.Run, s.EndedAt, s.Output, s.Failure = e.Type.EndState(), e.At, d.Output, d.Failure
+		s.killPending()
+	case nil: // run.started is the only event of a run without data
+		s.StartedAt = e.At
+		s.resume(gathering.RunRunning)
+	}
+	return nil
+}
+
+func (s *State) queue(e gathering.Event, d *gathering.RunQueuedData) {
+	s.Queued, s.QueuedAt = *d, e.At
+	s.vars = mergeVars(s.graph.Vars, d.Vars)
+	s.trigger, _ = encodeData(d.Trigger) // strings and numbers always encode
+}
+
+// resume puts the run into a state that a stop and a pause outweigh.
+func (s *State) resume(state gathering.RunState) {
+	switch {
+	case s.stopping != "":
+		s.Run = gathering.RunCancelling
+	case s.paused:
+		s.Run = gathering.RunPaused
+	default:
+		s.Run = state
+	}
+}
+
+func (s *State) applyNode(i int, e gathering.Event, data any) error {
+	n := &s.nodes[i]
+	switch d := data.(type) {
+	case *gathering.NodeStartedData:
+		return s.applyStarted(i, e, d)
+	case *gathering.NodeWaitingData:
+		s.move(i, gathering.NodeWaiting)
+		n.child, n.due = d.Child, time.Time{}
+		if d.Until != nil {
+			n.due = *d.Until
+		}
+	case *gathering.NodeRetryingData:
+		s.move(i, gathering.NodeRetrying)
+		n.due, n.uncounted = d.Due, d.Uncounted
+		if !d.Uncounted {
+			n.failure = d.Failure
+		}
+		n.steps = withoutOpenIntents(n.steps)
+	case *gathering.NodeCompletedData:
+		if n.startedAt.IsZero() {
+			n.startedAt, n.attempt = e.At, e.Attempt
+		}
+		n.output, n.branch, n.failure = d.Output, d.Branch, nil
+		s.end(i, gathering.NodeCompleted, e.At)
+		s.decide(i, func(branch string) bool { return branch == "" || branch == d.Branch })
+	case *gathering.NodeFailedData:
+		s.applyFailed(i, e, d)
+	case *gathering.NodeSkippedData:
+		s.end(i, gathering.NodeSkipped, e.At)
+		s.decide(i, nil)
+	case *gathering.Step:
+		n.steps = append(n.steps, *d)
+		if d.Usage != nil {
+			s.Usage.Add(*d.Usage)
+		}
+	case *gathering.NodeStoppingData:
+		n.haltedAt, n.failure = e.At, d.Failure
+		s.lookAtMap(i)
+	case *gathering.NodeDecidedData: // what was decided follows as an event of its own
+	case nil:
+		state := gathering.NodeCancelled
+		if e.Type == gathering.EventNodeAbandoned {
+			state = gathering.NodeAbandoned
+		}
+		s.end(i, state, e.At)
+		s.decide(i, nil)
+	}
+	return nil
+}
+
+func (s *State) applyStarted(i int, e gathering.Event, d *gathering.NodeStartedData) error {
+	n := &s.nodes[i]
+	s.move(i, gathering.NodeRunning)
+	n.attempt, n.attemptAt, n.due, n.uncounted = e.Attempt, e.At, time.Time{}, false
+	if n.failure == nil || n.failure.Code != gathering.CodeUnknownOutcome {
+		n.call = e.Attempt
+	}
+	if n.startedAt.IsZero() {
+		n.startedAt, n.input = e.At, d.Input
+	}
+	if do, ok := n.spec.Do.(Map); ok {
+		return s.spread(i, do)
+	}
+	return nil
+}
+
+func (s *State) applyFailed(i int, e gathering.Event, d *gathering.NodeFailedData) {
+	n := &s.nodes[i]
+	n.failure = d.Failure
+	if n.startedAt.IsZero() {
+		n.startedAt, n.attempt = e.At, e.Attempt
+	}
+	if e.Type == gathering.EventNodeUnknown {
+		s.move(i, gathering.NodeUnknown)
+		return
+	}
+	n.onError = d.OnError
+	s.end(i, d.State, e.At)
+	switch d.OnError {
+	case gathering.OnErrorContinue:
+		n.output = d.Output
+		s.decide(i, func(branch string) bool { return branch == "" })
+	case gathering.OnErrorBranch:
+		s.decide(i, func(branch string) bool { return branch == gathering.BranchError })
+	default:
+		s.decide(i, nil)
+	}
+}
+
+// move changes a node's state and keeps the counts.
+func (s *State) move(i int, to gathering.NodeState) {
+	n := &s.nodes[i]
+	s.count(i, n.state, -1)
+	n.state = to
+	s.count(i, to, 1)
+}
+
+func (s *State) count(i int, state gathering.NodeState, by int) {
+	n := &s.nodes[i]
+	var f *fan
+	if n.item >= 0 {
+		f = s.nodes[n.of].fan
+	}
+	switch state {
+	case gathering.NodePending:
+		if f == nil {
+			s.pending += by
+		}
+		return
+	case gathering.NodeRunning:
+		if s.works(i) {
+			s.working += by
+		}
+	case gathering.NodeWaiting, gathering.NodeRetrying:
+	case gathering.NodeUnknown:
+		s.unknown += by
+		if f != nil {
+			f.unknown += by
+		}
+	default:
+		return
+	}
+	s.active += by
+	if f != nil {
+		f.underway += by
+	}
+}
+
+func (s *State) end(i int, state gathering.NodeState, at time.Time) {
+	s.move(i, state)
+	n := &s.nodes[i]
+	n.endedAt, n.due, n.steps = at, time.Time{}, nil
+	if n.item >= 0 {
+		n.input = nil // the map has the item; what was made of it is in the log
+	}
+	s.progress = true
+}
+
+// decide decides all outgoing edges of a node at once. A nil taken kills all.
+// An error edge is taken only where taken accepts exactly that branch. An item
+// has no edges: its map is to be looked at.
+func (s *State) decide(i int, taken func(branch string) bool) {
+	if of := s.nodes[i].of; s.nodes[i].item >= 0 {
+		s.lookAtMap(of)
+		return
+	}
+	for _, e := range s.graph.out[i] {
+		to := s.graph.edges[e].to
+		n := &s.nodes[to]
+		n.inPending--
+		s.edges[e] = edgeDead
+		if taken != nil && taken(s.graph.edges[e].branch) {
+			s.edges[e] = edgeTaken
+			n.inTaken++
+			if _, join := n.spec.Do.(Join); join {
+				n.came = append(n.came, i)
+			}
+		}
+		if n.state == gathering.NodePending && s.decided(to) {
+			s.undecided = append(s.undecided, to)
+		}
+	}
+}
+
+// decided reports whether it is known that node i runs, or that it never will.
+func (s *State) decided(i int) bool {
+	n := &s.nodes[i]
+	need := n.need()
+	return n.inPending == 0 || need > 0 && (n.inTaken >= need || n.inTaken+n.inPending < need)
+}
+
+// need is how many of its edges a join waits for; 0 is all that are not dead.
+func (n *node) need() int {
+	join, _ := n.spec.Do.(Join)
+	return join.Need
+}
+
+// killPending decides the edges of nodes whose outcome is still unknown when a
+// run is stopped: nothing will follow them.
+func (s *State) killPending() {
+	for i, e := range s.edges {
+		if e == edgePending {
+			s.edges[i] = edgeDead
+		}
+	}
+}
+
+// withoutOpenIntents leaves out the intents of calls that have no result: the
+// next attempt is free to make them again.
+func withoutOpenIntents(steps []gathering.Step) []gathering.Step {
+	done := make(map[string]bool, len(steps))
+	for _, s := range steps {
+		done[s.Key] = done[s.Key] || s.Phase == gathering.StepDone
+	}
+	return slices.DeleteFunc(steps, func(s gathering.Step) bool { return !done[s.Key] })
+}

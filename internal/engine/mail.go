@@ -1,0 +1,151 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"gathering"
+)
+
+func (t *turn) mails(list []Mail) {
+	for _, m := range list {
+		t.mail(m)
+	}
+}
+
+// mail takes an entry of the inbox. One that has nothing to say any more, or
+// that nobody can read, changes nothing.
+func (t *turn) mail(m Mail) {
+	switch m.Kind {
+	case MailCancel:
+		var c CancelMail
+		if t.read(m, &c) {
+			t.stop(stopCancelled, nil, c.By)
+		}
+	case MailPause:
+		var p PauseMail
+		if t.read(m, &p) {
+			t.pause(p.By)
+		}
+	case MailResume:
+		var r ResumeMail
+		if t.read(m, &r) {
+			t.unpause(r.By)
+		}
+	case MailChildEnded:
+		var c ChildEndedMail
+		if t.read(m, &c) {
+			t.childEnded(m, c)
+		}
+	case MailDecide:
+		var d DecideMail
+		if t.read(m, &d) {
+			t.decided(d)
+		}
+	case MailWake:
+		t.due()
+	}
+}
+
+func (t *turn) read(m Mail, into any) bool {
+	if len(m.Data) == 0 {
+		return true
+	}
+	if err := json.Unmarshal(m.Data, into); err != nil {
+		t.drop(m, err)
+		return false
+	}
+	return true
+}
+
+// drop passes over mail that makes no sense: a run is not to be lost for it.
+func (t *turn) drop(m Mail, why error) {
+	t.Dropped = append(t.Dropped, fmt.Errorf("read %s mail %s of %s: %w", m.Kind, m.ID, t.s.ID, why))
+}
+
+func (t *turn) childEnded(m Mail, c ChildEndedMail) {
+	i, err := t.s.find(c.Node)
+	if err != nil {
+		t.drop(m, err)
+		return
+	}
+	n := &t.s.nodes[i]
+	if n.state != gathering.NodeWaiting || n.child != c.Run {
+		return
+	}
+	switch {
+	case c.State == gathering.RunCompleted:
+		t.completed(i, Outcome{Output: c.Output})
+	case t.s.halting(i):
+		t.cancelNode(i)
+	default:
+		failure := childFailure(c)
+		if t.mayRetry(i, failure, 0) {
+			t.retry(i, failure, t.backoff(i, 0))
+			return
+		}
+		t.failed(i, failure)
+	}
+}
+
+func childFailure(c ChildEndedMail) *gathering.Failure {
+	f := &gathering.Failure{Kind: gathering.KindConflict, Message: "child run " + string(c.Run) + " ended as " + string(c.State)}
+	if c.Failure != nil {
+		f.Kind, f.Code, f.Fields = c.Failure.Kind, c.Failure.Code, c.Failure.Fields
+		f.Message += ": " + c.Failure.Message
+	}
+	return f
+}
+
+// decided ends an unknown outcome as somebody says. One that was decided
+// already, or of which nobody asked, stays as it is.
+func (t *turn) decided(d DecideMail) {
+	i, err := t.s.find(d.Node)
+	if err != nil || t.s.nodes[i].state != gathering.NodeUnknown {
+		return
+	}
+	retry := d.As == DecideRetry && !t.s.halting(i)
+	if d.As != DecideDone && d.As != DecideFail && !retry {
+		return
+	}
+	n := &t.s.nodes[i]
+	t.emitNode(gathering.EventNodeDecided, i, n.attempt, &gathering.NodeDecidedData{As: d.As, By: d.By})
+	switch {
+	case retry:
+		t.retry(i, n.failure, 0)
+		if !t.s.paused {
+			t.again(i)
+		}
+	case d.As == DecideDone:
+		t.completed(i, Outcome{Output: d.Output})
+	default:
+		t.failed(i, n.failure)
+	}
+}
+
+// pause keeps the run, and the runs that it waits for, from beginning anything.
+func (t *turn) pause(by string) {
+	if t.s.paused || t.s.stopping != "" {
+		return
+	}
+	t.emit(gathering.EventRunPaused, &gathering.RunPausedData{By: by})
+	t.tellChildren(MailPause)
+}
+
+// unpause lets the run go on with what was left open and what is due by now.
+func (t *turn) unpause(by string) {
+	if !t.s.paused || t.s.stopping != "" {
+		return
+	}
+	t.emit(gathering.EventRunResumed, &gathering.RunResumedData{Unpaused: true, By: by})
+	t.tellChildren(MailResume)
+	t.due()
+}
+
+func (t *turn) tellChildren(kind MailKind) {
+	for i := range t.s.all() {
+		if n := &t.s.nodes[i]; n.state == gathering.NodeWaiting && n.child != "" {
+			t.tell(n.child, kind)
+		}
+	}
+}
