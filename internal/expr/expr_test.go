@@ -290,6 +290,7 @@ func TestRunErrors(t *testing.T) {
 		{`int(nodes.grade.output.name)`, `a string could not be converted to a whole number`},
 		{`timestamp(nodes.grade.output.name)`, `a value cannot be converted to the type that is asked for`},
 		{`json.parse(input.text)`, `json.parse was given text that is not JSON`},
+		{`json.parse('{"a": 1, "a": 2}')`, `json.parse was given what cannot be used: its text.a is there twice`},
 		{`1 / 0`, `it divides by zero`},
 		{`1.0 / 0`, `the result is not a finite number`},
 		{`9223372036854775807 + index`, `a number or time gets too large`},

@@ -1,6 +1,8 @@
 package expr
 
 import (
+	"encoding/json"
+
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -26,8 +28,11 @@ func parseJSON(value ref.Val) ref.Val {
 	if !ok {
 		return types.MaybeNoSuchOverloadErr(value)
 	}
-	if gathering.CheckJSON("text", []byte(text)) != nil {
+	if !json.Valid([]byte(text)) {
 		return problem("json.parse was given text that is not JSON")
+	}
+	if err := gathering.CheckJSON("its text", []byte(text)); err != nil {
+		return problem("json.parse was given what cannot be used: %s", gathering.FailureOf(err).Message)
 	}
 	return valueOf([]byte(text))
 }
