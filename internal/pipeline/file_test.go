@@ -16,13 +16,16 @@ import (
 	"gathering/internal/pipeline"
 )
 
-// checker knows two kinds of node, which is enough to refer to files.
+// checker knows three kinds of node, which is enough to refer to files.
 func checker() *definition.Checker {
 	return &definition.Checker{
 		Kinds: []definition.Kind{
 			{Name: "trigger", Summary: "where a run begins"},
 			{Name: "pipeline", Summary: "runs another pipeline", MaxIn: -1, Fields: []definition.Field{
 				{Name: "pipeline", Type: definition.FieldPipeline, Required: true, Summary: "the pipeline to run"},
+			}},
+			{Name: "map", Summary: "does one thing for each item", MaxIn: -1, Fields: []definition.Field{
+				{Name: "do", Type: definition.FieldNode, Required: true, Summary: "one node"},
 			}},
 		},
 		Pipeline: func(name string) bool { return name == "stored" },
@@ -93,6 +96,34 @@ func TestFilesLoadTheirChildrenFirst(t *testing.T) {
 	files.Save = nil
 	if only, err := files.Load(t.Context(), filepath.Join(dir, "main.yaml")); err != nil || only.Name != "main" {
 		t.Errorf("got %v, %v from a check alone", only, err)
+	}
+}
+
+func TestFilesOfAMap(t *testing.T) {
+	t.Parallel()
+	dir := lay(t, map[string]string{
+		"main.yaml": "name: main\nnodes:\n  start: {kind: trigger}\n" +
+			"  each: {kind: map, needs: [start], do: {kind: pipeline, pipeline: ./a.yaml}}\n",
+		"a.yaml": refers("of-an-item"),
+	})
+	var s saved
+	files := s.files()
+	def, err := files.Load(t.Context(), filepath.Join(dir, "main.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(saved{"of-an-item", "main"}, s); diff != "" {
+		t.Errorf("saved (-want +got):\n%s", diff)
+	}
+	if got, want := string(def.Nodes[1].Config["do"]), `{"kind":"pipeline","pipeline":"of-an-item"}`; got != want {
+		t.Errorf("the map does %s, want %s", got, want)
+	}
+	_, err = files.Load(t.Context(), filepath.Join(lay(t, map[string]string{
+		"main.yaml": "name: main\nnodes:\n  start: {kind: trigger}\n" +
+			"  each:\n    kind: map\n    needs: [start]\n    do: {kind: pipeline, pipeline: ./main.yaml}\n",
+	}), "main.yaml"))
+	if err == nil || !strings.Contains(err.Error(), "nodes.each.do.pipeline") || !strings.Contains(err.Error(), "refer to one another") {
+		t.Errorf("got %v for a file that refers to itself, want a fault of nodes.each.do.pipeline", err)
 	}
 }
 
