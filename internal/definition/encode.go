@@ -64,7 +64,7 @@ func encodeNode(n *gathering.Node) (json.RawMessage, error) {
 		w.add("name", n.Name)
 	}
 	for _, key := range sortedKeys(n.Config) {
-		if slices.Contains(commonFields(), key) {
+		if isCommon(key) {
 			return nil, errors.New("its config has a field that every kind has")
 		}
 		w.add(key, n.Config[key])

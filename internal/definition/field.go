@@ -30,13 +30,13 @@ func (l *loader) fields(d *draft) {
 }
 
 func (d *draft) fieldNames() []string {
-	names := make([]string, 0, len(d.kind.Fields)+len(commonFields()))
+	var names []string
 	for i := range d.kind.Fields {
 		names = append(names, d.kind.Fields[i].Name)
 	}
-	for _, name := range commonFields() {
-		if d.kind.Refused[name] == "" && (d.item == "" || !slices.Contains(ofNodes(), name)) {
-			names = append(names, name)
+	for _, f := range CommonFields() {
+		if d.kind.Refused[f.Name] == "" && (d.item == "" || !slices.Contains(ofNodes(), f.Name)) {
+			names = append(names, f.Name)
 		}
 	}
 	return names
@@ -76,7 +76,7 @@ func (l *loader) oneOf(d *draft) {
 func (l *loader) shape(d *draft, field *Field, v *value) {
 	at := d.locate(field.Name)
 	switch field.Type {
-	case FieldTemplate:
+	case FieldTemplate, FieldRetry, FieldJSON:
 	case FieldText:
 		l.text(at, v, MaxText)
 	case FieldObject:

@@ -2,6 +2,7 @@ package definition
 
 import (
 	"encoding/json"
+	"slices"
 
 	"gathering"
 )
@@ -90,6 +91,8 @@ const (
 	FieldModel     FieldType = "model"     // a model, as provider/model
 	FieldPipeline  FieldType = "pipeline"  // the name of a stored pipeline, or a file beside this one
 	FieldSchema    FieldType = "schema"    // a JSON Schema
+	FieldRetry     FieldType = "retry"     // as in a [gathering.Retry]; of the common fields alone
+	FieldJSON      FieldType = "json"      // any JSON, used as it is; of the common fields alone
 	FieldItem      FieldType = "item"      // what expressions in the node's FieldNode call the item; "item" where it is absent
 	FieldNode      FieldType = "node"      // a node without an ID, done for each item
 )
@@ -114,10 +117,34 @@ type Checker struct {
 	File func(path string) (pipeline string, err error)
 }
 
-// commonFields are the fields that every kind has.
-func commonFields() []string {
-	return []string{
-		"kind", "name", "needs", "retry", "timeout", "total_timeout",
-		"on_error", "fallback", "idempotent", "on_unknown", "on_open",
+// CommonFields are the fields that nodes have whatever their kind, unless it
+// refuses them.
+func CommonFields() []Field {
+	return []Field{
+		{Name: "kind", Type: FieldString, Required: true, Summary: "what the node does"},
+		{Name: "name", Type: FieldString, Summary: "its title"},
+		{Name: "needs", Type: FieldStrings, Summary: "the nodes it comes after, by ID or as ID.branch"},
+		{Name: "retry", Type: FieldRetry, Summary: "how often, how soon and after which failures it is tried again"},
+		{Name: "timeout", Type: FieldDuration, Summary: "how long one attempt may take"},
+		{Name: "total_timeout", Type: FieldDuration, Summary: "how long all attempts and the waits between them may take"},
+		{
+			Name: "on_error", Type: FieldEnum, Values: []string{"fail", "continue", "branch"},
+			Summary: "whether its failure fails the run, or leaves the fallback, or takes the branch error; fail where it is absent",
+		},
+		{Name: "fallback", Type: FieldJSON, With: "on_error", Optional: true, Summary: "its output after a failure, with on_error: continue"},
+		{Name: "idempotent", Type: FieldFlag, Summary: "whether it may be done twice; what its tool says where it is absent"},
+		{
+			Name: "on_unknown", Type: FieldEnum, Values: []string{"ask", "retry", "fail"},
+			Summary: "what follows a call of which nobody knows whether it acted; ask where it is absent",
+		},
+		{
+			Name: "on_open", Type: FieldEnum, Values: []string{"wait", "fail"},
+			Summary: "what it does while the circuit breaker of what it calls is open; wait where it is absent",
+		},
 	}
+}
+
+// isCommon reports whether nodes of every kind can have a field.
+func isCommon(name string) bool {
+	return slices.ContainsFunc(CommonFields(), func(f Field) bool { return f.Name == name })
 }

@@ -127,7 +127,7 @@ func (l *loader) node(d *draft) {
 	}
 	for i := range d.body.members {
 		m := d.body.members[i]
-		if !slices.Contains(commonFields(), m.key) && !m.value.absent() {
+		if !isCommon(m.key) && !m.value.absent() {
 			d.config = append(d.config, m)
 		}
 	}
