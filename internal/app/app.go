@@ -189,6 +189,21 @@ func CheckFile(ctx context.Context, o Options, path string) (*gathering.Definiti
 	return files.Load(ctx, path)
 }
 
+// ToolSpecs describes the tools that definitions may call, sorted by name,
+// without a database.
+func ToolSpecs(o Options) ([]gathering.ToolSpec, error) {
+	o = o.withDefaults()
+	data, err := filepath.Abs(o.Data)
+	if err != nil {
+		return nil, fmt.Errorf("find the data directory: %w", err)
+	}
+	_, tools, err := parts(o, data)
+	if err != nil {
+		return nil, err
+	}
+	return tools.Specs(), nil
+}
+
 // SaveFile checks and stores a pipeline file and those it refers to.
 func (a *App) SaveFile(ctx context.Context, project gathering.ProjectID, path string) (gathering.Pipeline, error) {
 	var saved gathering.Pipeline

@@ -82,6 +82,8 @@ type grammar struct {
 	Run      runCmd      `cmd:"" help:"Check and store a pipeline file and run it to the end."`
 	Validate validateCmd `cmd:"" help:"Tell every fault of pipeline files."`
 	Runs     runsCmd     `cmd:"" help:"Look at runs and steer them."`
+	Kinds    kindsCmd    `cmd:"" help:"Tell the kinds of node and their fields."`
+	Tools    toolsCmd    `cmd:"" help:"Tell the tools that nodes and agents may call."`
 	Migrate  migrateCmd  `cmd:"" help:"Bring the database's schema up to date."`
 	Version  versionCmd  `cmd:"" help:"Tell which build this is."`
 }

@@ -131,7 +131,7 @@ func CommonFields() []Field {
 			Name: "on_error", Type: FieldEnum, Values: []string{"fail", "continue", "branch"},
 			Summary: "whether its failure fails the run, or leaves the fallback, or takes the branch error; fail where it is absent",
 		},
-		{Name: "fallback", Type: FieldJSON, With: "on_error", Optional: true, Summary: "its output after a failure, with on_error: continue"},
+		{Name: "fallback", Type: FieldJSON, With: "on_error", Optional: true, Summary: "its output after a failure that the run goes on from"},
 		{Name: "idempotent", Type: FieldFlag, Summary: "whether it may be done twice; what its tool says where it is absent"},
 		{
 			Name: "on_unknown", Type: FieldEnum, Values: []string{"ask", "retry", "fail"},
