@@ -130,3 +130,17 @@ CREATE TABLE pipeline_versions (
     PRIMARY KEY (pipeline, number)
 );
 CREATE INDEX pipeline_versions_hash ON pipeline_versions (pipeline, hash);
+
+-- Circuit breakers that were open once. One whose time of being open is up is
+-- half open; without until it stays open until somebody resets it.
+CREATE TABLE breakers (
+    name     TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    state    TEXT COLLATE "C" NOT NULL,
+    since    BIGINT NOT NULL,
+    until    BIGINT,
+    failures BIGINT NOT NULL,
+    reason   TEXT COLLATE "C" NOT NULL,
+    by_whom  TEXT COLLATE "C" NOT NULL,
+    seq      BIGINT NOT NULL
+);
+CREATE INDEX breakers_open ON breakers (since) WHERE state = 'open';
