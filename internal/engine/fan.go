@@ -17,13 +17,28 @@ func (s *State) spread(i int, do Map) error {
 	}
 	spec := do.Do
 	spec.ID = s.nodes[i].spec.ID
-	f := &fan{items: items, first: len(s.nodes)}
+	f := &fan{items: items}
+	if len(items) > 0 {
+		f.first = len(s.nodes)
+	}
 	for k := range items {
 		s.nodes = append(s.nodes, node{spec: &spec, item: k, of: i, state: gathering.NodePending})
 	}
 	s.nodes[i].fan = f
 	s.lookAtMap(i)
 	return nil
+}
+
+// forgetItems lets go of what the items of map i left behind, once it is in the
+// map's own output.
+func (s *State) forgetItems(i int) {
+	f := s.nodes[i].fan
+	if f == nil {
+		return
+	}
+	for k := range f.items {
+		s.nodes[f.first+k].output = nil
+	}
 }
 
 // lookAtMap puts a map among those to be looked at.

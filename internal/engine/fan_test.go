@@ -185,12 +185,12 @@ func TestMap(t *testing.T) {
 		},
 		{
 			"items may be child runs",
-			each("m", child("m", true), 2, 2),
+			each("m", child("m", true), 2, 1),
 			func(w *world) {
 				w.childEnds(gathering.RunCompleted)
 				w.childEnds(gathering.RunCompleted)
 			},
-			"m:started m[0]:started m[0]:waiting m[1]:started m[1]:waiting m[0]:completed m[1]:completed m:completed run.completed",
+			"m:started m[0]:started m[0]:waiting m[0]:completed m[1]:started m[1]:waiting m[1]:completed m:completed run.completed",
 		},
 	}
 	for _, test := range tests {

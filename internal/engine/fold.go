@@ -41,6 +41,7 @@ func noItem(id string, item int) error {
 // decodeData gives for the event's type. The error says that the log is damaged.
 func (s *State) apply(e gathering.Event, data any) error {
 	s.Seq = e.Seq
+	s.shotBytes += min(len(e.Data), longValue)
 	if e.Node != "" {
 		i, err := s.item(e.Node, itemOf(e))
 		if err != nil {
@@ -120,6 +121,7 @@ func (s *State) applyNode(i int, e gathering.Event, data any) error {
 		}
 		n.output, n.branch, n.failure = d.Output, d.Branch, nil
 		s.end(i, gathering.NodeCompleted, e.At)
+		s.forgetItems(i)
 		s.decide(i, func(branch string) bool { return branch == "" || branch == d.Branch })
 	case *gathering.NodeFailedData:
 		s.applyFailed(i, e, d)

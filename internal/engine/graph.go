@@ -89,6 +89,9 @@ type Job struct {
 	Input json.RawMessage
 	// Steps were recorded by this node before, in any attempt.
 	Steps []gathering.Step
+	// Fence returns an error once the run may have another owner. It is to be
+	// asked right before each call that acts outside.
+	Fence func() error
 	// Record returns when the step is durable. It may be called from several
 	// goroutines at once.
 	Record func(ctx context.Context, step gathering.Step) error

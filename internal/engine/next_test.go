@@ -31,6 +31,7 @@ type world struct {
 	running  map[string]int // attempts under way
 	stopped  map[string]bool
 	children map[gathering.RunID]gathering.Trigger
+	shot     engine.Snapshot // the last one taken
 	cancels  []gathering.RunID
 }
 
@@ -141,6 +142,16 @@ func (w *world) checkFold() {
 	if diff := engine.DiffStates(w.state, folded); diff != "" {
 		w.t.Fatalf("the fold of the log is not the live state (-live +folded):\n%s\nlog %s", diff, w.history())
 	}
+	shot, err := w.state.Snapshot()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	restored := engine.NewState(w.graph, "run_1", "run_1", "default")
+	w.restore(restored, shot)
+	if diff := engine.DiffStates(w.state, restored); diff != "" {
+		w.t.Fatalf("the snapshot is not the live state (-live +restored):\n%s\nlog %s", diff, w.history())
+	}
+	w.shot = shot
 }
 
 func trigger(id string) engine.Node { return engine.Node{ID: id, Do: engine.Trigger{}} }
@@ -443,17 +454,29 @@ func (w *world) childEnds(state gathering.RunState) {
 	}
 }
 
-// crash loses the owner: the state is folded anew and taken over.
+// crash loses the owner: the state is folded anew, from a snapshot if there is
+// one, and taken over.
 func (w *world) crash() {
 	w.t.Helper()
 	w.state = engine.NewState(w.graph, "run_1", "run_1", "default")
-	for _, e := range w.log {
+	if w.shot.Data != nil {
+		w.restore(w.state, w.shot)
+	}
+	for _, e := range w.log[w.state.Seq:] {
 		if err := w.state.Fold(e); err != nil {
 			w.t.Fatal(err)
 		}
 	}
 	clear(w.running)
 	w.send(engine.Takeover{Instance: "ins_2", Crashed: true})
+}
+
+func (w *world) restore(s *engine.State, shot engine.Snapshot) {
+	w.t.Helper()
+	err := engine.Restore(s, shot.Data, func(hash string) (json.RawMessage, error) { return shot.Values[hash], nil })
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func TestRunTimeout(t *testing.T) {

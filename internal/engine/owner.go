@@ -14,13 +14,15 @@ import (
 
 // Log makes what happened in a run durable. One owner uses one Log.
 type Log interface {
-	// Append returns once the commit is durable. It reports false where the
-	// commit asked to park the run and mail had come that the owner has not
-	// read: then the run is still owned. An error of code fenced says that
-	// another owner has the run.
-	Append(ctx context.Context, c Commit) (parked bool, err error)
+	// Append returns once the commit is durable. An error of code fenced says
+	// that another owner has the run; one of code mail that nothing was written,
+	// because the commit is conditional and mail has come that the owner has
+	// not read.
+	Append(ctx context.Context, c Commit) error
 	// Mail returns the entries of the run's inbox, oldest first.
 	Mail(ctx context.Context) ([]Mail, error)
+	// Fold returns the run's state as its log has it.
+	Fold(ctx context.Context) (*State, error)
 }
 
 // Commit is what one append of a run writes, all of it or nothing.
@@ -34,6 +36,10 @@ type Commit struct {
 	Park     bool                // give the run up until ReadyAt or mail
 	ReadyAt  time.Time           // zero: only mail moves it
 	Ended    *gathering.RunEndedData
+	// Conditional: only while there is no mail that the owner has not read. A
+	// run neither ends nor parks over what was asked of it before.
+	Conditional bool
+	Snapshot    *Snapshot // of the state after the events; nil is none
 }
 
 // Ending says why an owner is done with a run.
@@ -52,8 +58,9 @@ type Owner struct {
 	State *State
 	Log   Log
 	Now   func() time.Time
-	// Instance is who owns the run now.
-	Instance gathering.InstanceID
+	// Fence returns an error once the owner may have lost the run without
+	// knowing it. It is asked before anything is done outside. Nil is never.
+	Fence func() error
 	// Bell says that there may be mail.
 	Bell <-chan struct{}
 	// ParkAfter is the shortest wait for which a run is parked instead of held
@@ -106,11 +113,11 @@ func (o *Owner) Run(ctx context.Context, turn Turn) (Ending, error) {
 			return Ended, nil
 		}
 		if o.parks() {
-			parked, err := o.park(logging)
+			parked, err := o.park(logging, working)
 			if err != nil || parked {
 				return Parked, err
 			}
-			o.lookAt = o.Now()
+			continue
 		}
 		batch := o.wait(ctx)
 		if ctx.Err() != nil {
@@ -164,13 +171,19 @@ func (o *Owner) look(ctx context.Context) ([]envelope, error) {
 	if o.lookAt.IsZero() || o.Now().Before(o.lookAt) {
 		return nil, nil
 	}
-	mail, err := o.Log.Mail(ctx)
+	mail, err := o.mail(ctx)
 	if gathering.KindOf(err) == gathering.KindUnavailable {
 		o.Logger.WarnContext(ctx, "could not look into the inbox",
 			slog.String("run_id", string(o.State.ID)), slog.String("error", err.Error()))
 		o.lookAt = o.Now().Add(retryLook)
 		return nil, nil
 	}
+	return mail, err
+}
+
+// mail returns what is in the inbox.
+func (o *Owner) mail(ctx context.Context) ([]envelope, error) {
+	mail, err := o.Log.Mail(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the inbox of %s: %w", o.State.ID, err)
 	}
@@ -180,6 +193,28 @@ func (o *Owner) look(ctx context.Context) ([]envelope, error) {
 		batch = append(batch, envelope{message: m})
 	}
 	return append(batch, envelope{message: Tick{}}), nil
+}
+
+// reconsider takes the state back to what the log has, after a commit that was
+// refused for the sake of mail, and returns the batch with that mail before
+// everything else in it.
+func (o *Owner) reconsider(ctx context.Context, batch []envelope) ([]envelope, error) {
+	state, err := o.Log.Fold(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("fold %s: %w", o.State.ID, err)
+	}
+	state.holding = o.State.holding
+	o.State = state
+	mail, err := o.mail(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range batch {
+		if _, old := e.message.(Mail); !old {
+			mail = append(mail, e)
+		}
+	}
+	return mail, nil
 }
 
 // more takes the messages that wait already, so that they share one append.
@@ -194,38 +229,25 @@ func (o *Owner) more(batch []envelope) []envelope {
 	}
 }
 
-// step moves the run by a batch of messages. Logging is the context of the log's calls, working that of the
-// work that is begun.
+// step moves the run by a batch of messages. Logging is the context of the
+// log's calls, working that of the work that is begun.
 func (o *Owner) step(logging, working context.Context, batch []envelope) error {
-	var (
-		turn     Turn
-		consumed []gathering.InboxID
-	)
-	late := make([]bool, len(batch))
-	for i, e := range batch {
-		next, err := Next(o.State, o.Now(), e.message)
-		if err != nil {
-			return fmt.Errorf("move %s: %w", o.State.ID, err)
-		}
-		switch m := e.message.(type) {
-		case Finished:
-			o.workEnded(m.Node)
-		case Mail:
-			consumed = append(consumed, m.ID)
-		default:
-		}
-		for _, dropped := range next.Dropped {
-			o.Logger.ErrorContext(logging, "passed over mail", slog.String("error", dropped.Error()))
-		}
-		late[i] = len(next.Events) == 0
-		turn.Events = append(turn.Events, next.Events...)
-		turn.Effects = append(turn.Effects, next.Effects...)
+	m, err := o.move(logging, batch)
+	if err == nil {
+		err = o.append(logging, m)
 	}
-	err := o.append(logging, turn, consumed)
+	for gathering.CodeOf(err) == gathering.CodeMail {
+		if batch, err = o.reconsider(logging, batch); err != nil {
+			break
+		}
+		if m, err = o.move(logging, batch); err == nil {
+			err = o.append(logging, m)
+		}
+	}
 	for i, e := range batch {
 		switch {
 		case e.durable == nil:
-		case err == nil && late[i]:
+		case err == nil && m.late[i]:
 			e.durable <- errLate
 		default:
 			e.durable <- err
@@ -234,7 +256,38 @@ func (o *Owner) step(logging, working context.Context, batch []envelope) error {
 	if err != nil {
 		return err
 	}
-	return o.release(working, turn.Effects)
+	return o.release(working, m.turn.Effects)
+}
+
+// moved is what a batch of messages brought about.
+type moved struct {
+	turn     Turn
+	consumed []gathering.InboxID
+	late     []bool // by message: it came too late to change anything
+}
+
+func (o *Owner) move(ctx context.Context, batch []envelope) (moved, error) {
+	m := moved{late: make([]bool, len(batch))}
+	for i, e := range batch {
+		next, err := Next(o.State, o.Now(), e.message)
+		if err != nil {
+			return m, fmt.Errorf("move %s: %w", o.State.ID, err)
+		}
+		switch message := e.message.(type) {
+		case Finished:
+			o.workEnded(message.Node)
+		case Mail:
+			m.consumed = append(m.consumed, message.ID)
+		default:
+		}
+		for _, dropped := range next.Dropped {
+			o.Logger.ErrorContext(ctx, "passed over mail", slog.String("error", dropped.Error()))
+		}
+		m.late[i] = len(next.Events) == 0
+		m.turn.Events = append(m.turn.Events, next.Events...)
+		m.turn.Effects = append(m.turn.Effects, next.Effects...)
+	}
+	return m, nil
 }
 
 func (o *Owner) workEnded(path string) {
@@ -243,13 +296,25 @@ func (o *Owner) workEnded(path string) {
 	}
 }
 
-func (o *Owner) append(ctx context.Context, turn Turn, consumed []gathering.InboxID) error {
-	if len(turn.Events) == 0 && len(consumed) == 0 {
+func (o *Owner) append(ctx context.Context, m moved) error {
+	if len(m.turn.Events) == 0 && len(m.consumed) == 0 {
 		return nil
 	}
-	c := NewCommit(o.State, turn)
-	c.Consumed = consumed
-	if _, err := o.Log.Append(ctx, c); err != nil {
+	c := NewCommit(o.State, m.turn)
+	c.Consumed = m.consumed
+	return o.commit(ctx, c)
+}
+
+// commit makes c durable, with a snapshot if one is due.
+func (o *Owner) commit(ctx context.Context, c Commit) error {
+	if c.Ended == nil && o.State.snapshotDue() {
+		shot, err := o.State.Snapshot()
+		if err != nil {
+			return err
+		}
+		c.Snapshot = &shot
+	}
+	if err := o.Log.Append(ctx, c); err != nil {
 		return fmt.Errorf("append to %s: %w", o.State.ID, err)
 	}
 	return nil
@@ -269,6 +334,7 @@ func NewCommit(s *State, turn Turn) Commit {
 	}
 	if s.Run.Terminal() {
 		c.Ended = &gathering.RunEndedData{Output: s.Output, Failure: s.Failure}
+		c.Conditional = true
 	}
 	return c
 }
@@ -284,7 +350,7 @@ func (o *Owner) parks() bool {
 
 // park gives the run up until it is due or has mail. It reports false where
 // mail has come already; then the run goes on here.
-func (o *Owner) park(ctx context.Context) (bool, error) {
+func (o *Owner) park(logging, working context.Context) (bool, error) {
 	due := o.State.NextDue()
 	t := newTurn(o.State, o.Now())
 	data := &gathering.RunWaitingData{Until: timePointer(due)}
@@ -298,20 +364,16 @@ func (o *Owner) park(ctx context.Context) (bool, error) {
 		return false, t.err
 	}
 	c := NewCommit(o.State, t.Turn)
-	c.Park, c.ReadyAt = true, due
-	parked, err := o.Log.Append(ctx, c)
+	c.Park, c.ReadyAt, c.Conditional = true, due, true
+	err := o.commit(logging, c)
+	if gathering.CodeOf(err) != gathering.CodeMail {
+		return err == nil, err
+	}
+	mail, err := o.reconsider(logging, nil)
 	if err != nil {
-		return false, fmt.Errorf("park %s: %w", o.State.ID, err)
+		return false, err
 	}
-	if parked {
-		return true, nil
-	}
-	t = newTurn(o.State, o.Now())
-	t.emit(gathering.EventRunResumed, &gathering.RunResumedData{Instance: o.Instance})
-	if t.err != nil {
-		return false, t.err
-	}
-	return false, o.append(ctx, t.Turn, nil)
+	return false, o.step(logging, working, mail)
 }
 
 // drain records what was received already and what of the work, all of which

@@ -31,6 +31,8 @@ type ledger struct {
 	seen     int // of these, before the inbox was read last
 	parked   bool
 	looks    int // calls of Mail
+	folds    int // calls of Fold
+	graph    *engine.Graph
 	consumed map[gathering.InboxID]int
 
 	slow time.Duration
@@ -41,13 +43,30 @@ type ledger struct {
 	calls         int
 }
 
-func (l *ledger) Append(ctx context.Context, c engine.Commit) (bool, error) {
+func (l *ledger) Append(ctx context.Context, c engine.Commit) error {
 	n, err := l.enter(ctx, &c)
 	if err != nil {
-		return false, err
+		return err
 	}
-	parked := l.write(c)
-	return parked, l.leave(n, &c)
+	if !l.write(c) {
+		return errMail
+	}
+	return l.leave(n, &c)
+}
+
+var errMail = gathering.NewError(gathering.KindConflict, "there is mail").WithCode(gathering.CodeMail)
+
+func (l *ledger) Fold(context.Context) (*engine.State, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.folds++
+	s := engine.NewState(l.graph, "run_1", "run_1", "default")
+	for _, e := range l.events {
+		if err := s.Fold(e); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
 }
 
 func (l *ledger) Mail(ctx context.Context) ([]engine.Mail, error) {
@@ -86,17 +105,21 @@ func (l *ledger) leave(n int, c *engine.Commit) error {
 	return l.after(n, c)
 }
 
+// write reports false where the commit is refused for the sake of mail.
 func (l *ledger) write(c engine.Commit) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if c.Conditional && l.seen != l.arrived {
+		return false
+	}
 	l.commits = append(l.commits, c)
 	l.events = append(l.events, c.Events...)
 	for _, id := range c.Consumed {
 		l.consumed[id]++
 		l.inbox = slices.DeleteFunc(l.inbox, func(m engine.Mail) bool { return m.ID == id })
 	}
-	l.parked = c.Park && l.seen == l.arrived
-	return l.parked
+	l.parked = c.Park
+	return true
 }
 
 func (l *ledger) deliver(m engine.Mail) {
@@ -159,7 +182,7 @@ func newStageOf(t *testing.T, graph *engine.Graph) *stage {
 	t.Helper()
 	said := &strings.Builder{}
 	return &stage{
-		t: t, graph: graph, log: &ledger{consumed: map[gathering.InboxID]int{}},
+		t: t, graph: graph, log: &ledger{graph: graph, consumed: map[gathering.InboxID]int{}},
 		bell: make(chan struct{}, 1), said: said, slog: slog.New(slog.NewTextHandler(said, nil)),
 		park: time.Second, drain: drain, begun: time.Now(),
 	}
@@ -195,6 +218,7 @@ func (s *stage) owner() (*engine.Owner, engine.Turn) {
 		}
 		s.log.mu.Lock()
 		mail := slices.Clone(s.log.inbox)
+		s.log.seen = s.log.arrived
 		s.log.mu.Unlock()
 		for _, m := range mail {
 			consumed = append(consumed, m.ID)
@@ -208,7 +232,7 @@ func (s *stage) owner() (*engine.Owner, engine.Turn) {
 	c.Consumed = consumed
 	s.log.write(c)
 	return &engine.Owner{
-		State: s.state, Log: s.log, Now: time.Now, Instance: "ins_1", Bell: s.bell,
+		State: s.state, Log: s.log, Now: time.Now, Bell: s.bell,
 		ParkAfter: s.park, Drain: s.drain, Logger: s.slog,
 	}, turn
 }
@@ -228,6 +252,7 @@ func (s *stage) start(ctx context.Context) <-chan ended {
 	from := time.Now()
 	go func() {
 		ending, err := o.Run(ctx, turn)
+		s.state = o.State
 		done <- ended{ending, err, time.Since(from)}
 	}()
 	return done

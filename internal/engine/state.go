@@ -43,6 +43,8 @@ type State struct {
 	pending    int       // nodes not begun
 	progress   bool      // a node ended since the owner last asked
 	holding    bool      // the owner lets go: nothing more is begun; not part of the log
+	shotSeq    int64     // of the last snapshot
+	shotBytes  int       // of events since then
 }
 
 type edgeState uint8

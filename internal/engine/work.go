@@ -71,6 +71,7 @@ func (o *Owner) job(e StartWork) Job {
 		Run: o.State.ID, Root: o.State.Root, Project: o.State.Project, Workspace: o.State.Queued.Workspace,
 		Node: id, Attempt: e.Attempt, Key: fmt.Sprintf("%s/%s/%d", o.State.ID, id, n.call), Input: n.input,
 		Steps: append([]gathering.Step(nil), n.steps...),
+		Fence: o.fence,
 		Record: func(ctx context.Context, step gathering.Step) error {
 			return o.record(ctx, Stepped{Node: id, Attempt: e.Attempt, Step: step})
 		},
@@ -82,6 +83,9 @@ func (o *Owner) job(e StartWork) Job {
 func (o *Owner) attempt(ctx context.Context, work Work, job Job) (outcome Outcome, err error) {
 	if ctx.Err() != nil {
 		return Outcome{}, errNotBegun
+	}
+	if err := o.fence(); err != nil {
+		return Outcome{}, err
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -99,6 +103,14 @@ func (o *Owner) attempt(ctx context.Context, work Work, job Job) (outcome Outcom
 		return Outcome{}, err
 	}
 	return outcome, nil
+}
+
+// fence is asked right before anything is done outside.
+func (o *Owner) fence() error {
+	if o.Fence == nil {
+		return nil
+	}
+	return o.Fence()
 }
 
 // attempted is what an attempt returned.

@@ -155,7 +155,7 @@ func (b *bench) play(text, input string) *played {
 
 func (b *bench) playGraph(graph *engine.Graph, input string) *played {
 	b.t.Helper()
-	p := &played{t: b.t, state: engine.NewState(graph, "run_1", "run_1", gathering.DefaultProject), log: &ledger{bell: make(chan struct{}, 1)}}
+	p := &played{t: b.t, state: engine.NewState(graph, "run_1", "run_1", gathering.DefaultProject), log: &ledger{graph: graph, bell: make(chan struct{}, 1)}}
 	queued, err := engine.Queue(p.state, time.Now(), gathering.RunQueuedData{
 		Input: json.RawMessage(input), Trigger: gathering.Trigger{Kind: "manual"}, Workspace: "/work",
 	})
@@ -167,18 +167,18 @@ func (b *bench) playGraph(graph *engine.Graph, input string) *played {
 		b.t.Fatal(err)
 	}
 	begin.Events = append(queued.Events, begin.Events...)
-	if _, err := p.log.Append(b.t.Context(), engine.NewCommit(p.state, begin)); err != nil {
+	if err := p.log.Append(b.t.Context(), engine.NewCommit(p.state, begin)); err != nil {
 		b.t.Fatal(err)
 	}
 	owner := &engine.Owner{
-		State: p.state, Log: p.log, Now: time.Now, Instance: "ins_1", Bell: p.log.bell,
+		State: p.state, Log: p.log, Now: time.Now, Bell: p.log.bell,
 		ParkAfter: 1000 * time.Hour, Drain: time.Second, Logger: slog.New(slog.DiscardHandler),
 	}
 	from := time.Now()
 	if p.ending, err = owner.Run(b.t.Context(), begin); err != nil {
 		b.t.Fatal(err)
 	}
-	p.took = time.Since(from)
+	p.state, p.took = owner.State, time.Since(from)
 	return p
 }
 
@@ -188,10 +188,16 @@ type ledger struct {
 	events   []gathering.Event
 	children []engine.StartChild
 	inbox    []engine.Mail
+	arrived  int // entries that ever came
+	seen     int // of these, before the inbox was read last
+	graph    *engine.Graph
 	bell     chan struct{}
 }
 
-func (l *ledger) Append(_ context.Context, c engine.Commit) (bool, error) {
+func (l *ledger) Append(_ context.Context, c engine.Commit) error {
+	if c.Conditional && l.arrived > l.seen {
+		return gathering.NewError(gathering.KindConflict, "there is mail").WithCode(gathering.CodeMail)
+	}
 	l.events = append(l.events, c.Events...)
 	l.inbox = slices.DeleteFunc(l.inbox, func(m engine.Mail) bool { return slices.Contains(c.Consumed, m.ID) })
 	for _, s := range c.Start {
@@ -206,18 +212,32 @@ func (l *ledger) Append(_ context.Context, c engine.Commit) (bool, error) {
 		}
 		data, err := json.Marshal(end)
 		if err != nil {
-			return false, err
+			return err
 		}
+		l.arrived++
 		l.inbox = append(l.inbox, engine.Mail{ID: gathering.InboxID("box_" + s.ID), Kind: engine.MailChildEnded, Data: data})
 		select {
 		case l.bell <- struct{}{}:
 		default:
 		}
 	}
-	return c.Park && len(l.inbox) == 0, nil
+	return nil
 }
 
-func (l *ledger) Mail(context.Context) ([]engine.Mail, error) { return slices.Clone(l.inbox), nil }
+func (l *ledger) Mail(context.Context) ([]engine.Mail, error) {
+	l.seen = l.arrived
+	return slices.Clone(l.inbox), nil
+}
+
+func (l *ledger) Fold(context.Context) (*engine.State, error) {
+	s := engine.NewState(l.graph, "run_1", "run_1", gathering.DefaultProject)
+	for _, e := range l.events {
+		if err := s.Fold(e); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
 
 // want compares where the run and its nodes stand, without the trigger, with
 // lines such as

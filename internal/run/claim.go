@@ -204,6 +204,5 @@ func (s *Service) giveUp(ctx context.Context, l *runLog) error {
 	if err != nil {
 		return err
 	}
-	_, err = l.Append(ctx, end)
-	return err
+	return l.Append(ctx, end)
 }

@@ -109,11 +109,8 @@ func (m *member) size() int {
 
 var (
 	errFenced = gathering.NewError(gathering.KindConflict, "another instance owns the run by now").WithCode(gathering.CodeFenced)
-	errMail   = gathering.NewError(gathering.KindConflict, "mail has come that the owner has not read").WithCode(codeMail)
+	errMail   = gathering.NewError(gathering.KindConflict, "mail has come that the owner has not read").WithCode(gathering.CodeMail)
 )
-
-// codeMail is the code of errMail.
-const codeMail = "mail"
 
 // What the guard of a group commit says of a member, beside [store.Held]. One
 // of which it says nothing is fenced: the run is gone.

@@ -44,29 +44,31 @@ func newRunLog(s *Service, r gathering.Run) *runLog {
 var _ engine.Log = (*runLog)(nil)
 
 // Append implements [engine.Log].
-func (l *runLog) Append(ctx context.Context, c engine.Commit) (bool, error) {
+func (l *runLog) Append(ctx context.Context, c engine.Commit) error {
 	m := &member{run: l.run, now: l.service.now()}
 	if err := l.fill(ctx, m, c); err != nil {
-		return false, err
+		return err
 	}
-	err := l.service.committer.Commit(ctx, m)
-	parked := c.Park && err == nil
-	if c.Park && gathering.CodeOf(err) == codeMail {
-		m.update = nil // the run is held on to
-		err = l.service.committer.Commit(ctx, m)
+	if err := l.service.committer.Commit(ctx, m); err != nil {
+		return err
 	}
-	if err != nil {
-		return false, err
-	}
-	if !c.Park || parked {
-		l.run.State = c.State
-		if c.Progress {
-			l.run.Crashes = 0
-		}
+	l.run.State = c.State
+	if c.Progress {
+		l.run.Crashes = 0
 	}
 	l.fresh = false
 	l.ring(m, c)
-	return parked, nil
+	return nil
+}
+
+// Fold implements [engine.Log]. It waits a while for a database that is away.
+func (l *runLog) Fold(ctx context.Context) (*engine.State, error) {
+	var state *engine.State
+	err := l.service.patiently(ctx, func() (err error) {
+		state, err = l.service.fold(ctx, l.run)
+		return err
+	})
+	return state, err
 }
 
 // fill lays out what the commit writes.
@@ -85,20 +87,28 @@ func (l *runLog) fill(ctx context.Context, m *member, c engine.Commit) error {
 			return err
 		}
 	}
-	for _, child := range c.Cancel {
-		data, err := json.Marshal(engine.CancelMail{By: string(l.run.ID)})
-		if err != nil {
-			return fmt.Errorf("encode the request to cancel %s: %w", child.ID, err)
+	for _, child := range c.Tell {
+		if err := l.tellChild(m, child); err != nil {
+			return err
 		}
-		m.addMail(mail{to: child.ID, id: "box_cancel_" + string(l.run.ID), kind: engine.MailCancel, data: data})
 	}
 	if c.Ended != nil && l.run.Parent != "" {
 		if err := l.tellParent(m, c); err != nil {
 			return err
 		}
 	}
+	if c.Snapshot != nil {
+		m.addSnapshot(l.run.ID, c.Snapshot)
+	}
 	l.row(m, c)
 	return nil
+}
+
+func (m *member) addSnapshot(id gathering.RunID, shot *engine.Snapshot) {
+	m.snapshot = &snapshot{seq: shot.Seq, at: m.now.UnixMicro(), version: engine.SnapshotVersion, data: store.Encode(shot.Data)}
+	for _, value := range shot.Values {
+		m.addBlobs(id, []event.Blob{event.NewBlob(value)})
+	}
 }
 
 // row says what becomes of the run's own row: an insert, an update where
@@ -120,13 +130,15 @@ func (l *runLog) row(m *member, c engine.Commit) {
 		return
 	}
 	u := &update{state: c.State, owner: string(l.run.Owner), progress: c.Progress, seen: -1}
+	if c.Conditional && !m.fresh {
+		u.seen = l.inboxSeen
+	}
 	switch {
 	case ended:
 		u.owner = ""
 		u.finished = m.now.UnixMicro()
 	case c.Park:
 		u.owner = ""
-		u.seen = l.inboxSeen
 		if !c.ReadyAt.IsZero() {
 			u.ready = c.ReadyAt.UnixMicro()
 		}
@@ -190,6 +202,20 @@ func (l *runLog) startChild(ctx context.Context, m *member, child engine.StartCh
 	m.inserts = append(m.inserts, insert)
 	m.logs = append(m.logs, row)
 	m.addBlobs(r.ID, blobs)
+	return nil
+}
+
+// tellChild asks a child run for something. A request to stop is made once.
+func (l *runLog) tellChild(m *member, child engine.TellChild) error {
+	data, err := json.Marshal(engine.CancelMail{By: string(l.run.ID)}) // all of them say just who asks
+	if err != nil {
+		return fmt.Errorf("encode the request to %s %s: %w", child.Kind, child.ID, err)
+	}
+	id := fmt.Sprintf("box_%s_%s", child.Kind, l.run.ID)
+	if child.Kind != engine.MailCancel {
+		id += fmt.Sprintf("_%d", child.Seq)
+	}
+	m.addMail(mail{to: child.ID, id: id, kind: child.Kind, data: data})
 	return nil
 }
 

@@ -243,11 +243,14 @@ func (s *Service) fold(ctx context.Context, r gathering.Run) (*engine.State, err
 	if err != nil {
 		return nil, fmt.Errorf("load the pipeline of %s: %w", r.ID, err)
 	}
-	events, err := s.Events(ctx, r.ID, 0, 0)
+	state := engine.NewState(graph, r.ID, r.Root, r.Project)
+	if err := s.restore(ctx, state); err != nil {
+		return nil, err
+	}
+	events, err := s.Events(ctx, r.ID, state.Seq, 0)
 	if err != nil {
 		return nil, err
 	}
-	state := engine.NewState(graph, r.ID, r.Root, r.Project)
 	for _, e := range events {
 		if err := state.Fold(e); err != nil {
 			return nil, err
@@ -255,6 +258,35 @@ func (s *Service) fold(ctx context.Context, r gathering.Run) (*engine.State, err
 	}
 	state.TakeProgress() // what ended before is no progress of who folds it
 	return state, nil
+}
+
+// restore takes a state to the run's last snapshot, if it has one.
+func (s *Service) restore(ctx context.Context, state *engine.State) error {
+	var (
+		version int
+		stored  []byte
+	)
+	err := s.db.Read().QueryRow(ctx, `SELECT version, data FROM snapshots WHERE run_id = $1`, string(state.ID)).Scan(&version, &stored)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the snapshot of %s: %w", state.ID, err)
+	}
+	if version != engine.SnapshotVersion {
+		return fmt.Errorf("read the snapshot of %s: form %d is newer than this program", state.ID, version)
+	}
+	data, err := store.Decode(stored)
+	if err != nil {
+		return fmt.Errorf("read the snapshot of %s: %w", state.ID, err)
+	}
+	return engine.Restore(state, data, func(hash string) (json.RawMessage, error) {
+		stored, err := s.blob(ctx, state.ID, hash)
+		if err != nil {
+			return nil, err
+		}
+		return store.Decode(stored)
+	})
 }
 
 // Wait returns when the run has ended or ctx has.

@@ -163,7 +163,7 @@ func (s *Service) insert(ctx context.Context, graph *engine.Graph, r gathering.R
 	if worker != nil {
 		l.subscribe()
 	}
-	if _, err := l.Append(ctx, engine.NewCommit(state, turn)); err != nil {
+	if err := l.Append(ctx, engine.NewCommit(state, turn)); err != nil {
 		if worker != nil {
 			l.unsubscribe()
 			worker.giveBack(r.ID)

@@ -157,7 +157,18 @@ func (h *shift) giveUp(l *runLog) {
 	}
 }
 
-func (h *shift) takeover(l *runLog, crashed bool) (*engine.State, engine.Turn, error) {
+// takeover says in the log that the run has a new owner, and takes in its mail.
+// Mail that comes in between is taken in with it.
+func (h *shift) takeover(l *runLog, crashed bool) (state *engine.State, turn engine.Turn, err error) {
+	for {
+		state, turn, err = h.tryTakeover(l, crashed)
+		if gathering.CodeOf(err) != gathering.CodeMail {
+			return state, turn, err
+		}
+	}
+}
+
+func (h *shift) tryTakeover(l *runLog, crashed bool) (*engine.State, engine.Turn, error) {
 	var (
 		state *engine.State
 		mail  []engine.Mail
@@ -182,7 +193,7 @@ func (h *shift) takeover(l *runLog, crashed bool) (*engine.State, engine.Turn, e
 	for _, m := range mail {
 		c.Consumed = append(c.Consumed, m.ID)
 	}
-	if _, err := l.Append(h.ctx, c); err != nil {
+	if err := l.Append(h.ctx, c); err != nil {
 		return nil, engine.Turn{}, fmt.Errorf("take %s over: %w", l.run.ID, err)
 	}
 	return state, turn, nil
@@ -214,7 +225,7 @@ func (h *shift) own(l *runLog, state *engine.State, turn engine.Turn) {
 
 func (h *shift) move(l *runLog, state *engine.State, turn engine.Turn) {
 	owner := &engine.Owner{
-		State: state, Log: l, Now: h.service.now, Instance: h.instance, Bell: l.rings,
+		State: state, Log: l, Now: h.service.now, Bell: l.rings,
 		ParkAfter: h.options.ParkAfter, Drain: h.options.Drain, Logger: h.logger,
 	}
 	ending, err := owner.Run(h.ctx, turn)
