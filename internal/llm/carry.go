@@ -58,7 +58,8 @@ func Metadata(response *fantasy.Response) json.RawMessage {
 }
 
 // Translated returns model with the errors of its Generate, GenerateObject and
-// Stream put through [Translate].
+// Stream put through [Translate]. Its streams end with their finish or with an
+// error, one that breaks off with KindUnavailable.
 func Translated(model fantasy.LanguageModel, from Origin) fantasy.LanguageModel {
 	return &translated{LanguageModel: model, from: from}
 }
@@ -97,10 +98,12 @@ func (t *translated) Stream(ctx context.Context, call fantasy.Call) (fantasy.Str
 			if part.Error != nil {
 				part.Error = t.translate(ctx, part.Error)
 			}
-			if !yield(part) {
+			if !yield(part) || part.Error != nil || part.Type == fantasy.StreamPartTypeFinish {
 				return
 			}
 		}
+		unfinished := t.translate(ctx, errUnfinished(t.from))
+		yield(fantasy.StreamPart{Type: fantasy.StreamPartTypeError, Error: unfinished})
 	}, nil
 }
 
@@ -110,25 +113,4 @@ func (t *translated) translate(ctx context.Context, err error) error {
 		err = ctxErr
 	}
 	return Translate(err, t.from)
-}
-
-// StreamOf returns a whole response as a stream of few parts, for models that
-// do not work piece by piece.
-func StreamOf(response *fantasy.Response) fantasy.StreamResponse {
-	var parts []fantasy.StreamPart
-	if text := response.Content.Text(); text != "" {
-		parts = append(parts, fantasy.StreamPart{Type: fantasy.StreamPartTypeTextStart, ID: "0"},
-			fantasy.StreamPart{Type: fantasy.StreamPartTypeTextDelta, ID: "0", Delta: text},
-			fantasy.StreamPart{Type: fantasy.StreamPartTypeTextEnd, ID: "0"})
-	}
-	for _, c := range response.Content.ToolCalls() {
-		parts = append(parts, fantasy.StreamPart{
-			Type: fantasy.StreamPartTypeToolCall, ID: c.ToolCallID, ToolCallName: c.ToolName, ToolCallInput: c.Input,
-		})
-	}
-	parts = append(parts, fantasy.StreamPart{
-		Type: fantasy.StreamPartTypeFinish, FinishReason: response.FinishReason, Usage: response.Usage,
-		Warnings: response.Warnings, ProviderMetadata: response.ProviderMetadata,
-	})
-	return slices.Values(parts)
 }

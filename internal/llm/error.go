@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -21,6 +22,7 @@ import (
 type Origin struct {
 	Model       string // "provider/model"
 	KeyVariable string // the environment variable that holds the key; "" where there is none
+	Key         string // is taken out of what is told; "" where there is none
 }
 
 // StatusError is a provider's answer with a status other than success. Message
@@ -29,7 +31,12 @@ type StatusError struct {
 	Status     int
 	RetryAfter time.Duration // 0: the provider did not say
 	Message    string
+	// ContextTooLong: the conversation is longer than the model can take.
+	ContextTooLong bool
 }
+
+// maxRetryAfter is how long a provider is left alone at most, whatever it asks for.
+const maxRetryAfter = time.Hour
 
 // Error is the status and what the provider said.
 func (e *StatusError) Error() string {
@@ -37,9 +44,10 @@ func (e *StatusError) Error() string {
 }
 
 // Translate turns the error of a model call into a *[gathering.Error], inside
-// a [gathering.DelayedError] where the provider named a delay. The error of a context
-// that ended is kept, so that its kind is timeout or cancelled. What the
-// provider said appears shortened; the request never does.
+// a [gathering.DelayedError] where the provider named a delay, of at most an
+// hour. The error of a context that ended is kept, so that its kind is timeout
+// or cancelled. What the provider said appears shortened and without the key;
+// the request never does.
 func Translate(err error, from Origin) error {
 	if err == nil {
 		return nil
@@ -48,12 +56,13 @@ func Translate(err error, from Origin) error {
 		return err
 	}
 	if answer, ok := errors.AsType[*StatusError](err); ok {
-		return gathering.Delayed(statusError(answer, from), answer.RetryAfter)
+		return gathering.Delayed(statusError(answer, from), min(answer.RetryAfter, maxRetryAfter))
 	}
 	if answer, ok := errors.AsType[*fantasy.ProviderError](err); ok && answer.StatusCode != 0 {
 		return translateProviderError(answer, from)
 	}
 	var network net.Error
+	said, fromProvider := errors.AsType[*fantasy.ProviderError](err)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("call %s: %w", from.Model, context.Canceled)
@@ -61,26 +70,32 @@ func Translate(err error, from Origin) error {
 		return fault(gathering.KindTimeout, from, "no answer came in the time allowed", err)
 	case errors.As(err, &network):
 		return fault(gathering.KindUnavailable, from, "the provider cannot be reached", err)
+	case errors.Is(err, io.ErrUnexpectedEOF), fromProvider && said.TransientError:
+		return fault(gathering.KindUnavailable, from, "the answer broke off before its end", err)
 	}
 	return fault(gathering.KindUnavailable, from, "the provider's answer cannot be used", err)
 }
 
 func translateProviderError(answer *fantasy.ProviderError, from Origin) error {
-	if answer.IsContextTooLarge() {
-		return fault(gathering.KindTooLarge, from, "the conversation is longer than the model can take", nil)
-	}
 	header := http.Header{}
 	for k, v := range answer.ResponseHeaders {
 		header.Set(k, v)
 	}
-	return Translate(&StatusError{answer.StatusCode, safedial.RetryAfter(header), answer.Message}, from)
+	return Translate(&StatusError{
+		Status: answer.StatusCode, RetryAfter: safedial.RetryAfter(header),
+		Message: answer.Message, ContextTooLong: answer.IsContextTooLarge(),
+	}, from)
 }
 
 // statusError chooses the kind by the status: what may pass is unavailable,
-// exhausted or timeout; what will not pass by waiting is invalid.
+// exhausted or timeout; what will not pass by waiting is invalid, forbidden or
+// too large.
 func statusError(answer *StatusError, from Origin) error {
-	said := gathering.Brief(answer.Message)
+	said := gathering.Brief(from.redact(answer.Message))
 	switch status := answer.Status; {
+	case answer.ContextTooLong:
+		return fault(gathering.KindTooLarge, from, "the conversation is longer than the model can take", answer).
+			WithCode(gathering.CodeContextTooLong)
 	case status == http.StatusTooManyRequests:
 		return fault(gathering.KindExhausted, from, "the provider's limit is reached", answer)
 	case status == http.StatusPaymentRequired:
@@ -91,7 +106,7 @@ func statusError(answer *StatusError, from Origin) error {
 		if from.KeyVariable != "" {
 			problem = "the provider refused the key; check " + from.KeyVariable
 		}
-		return fault(gathering.KindInvalid, from, problem, nil)
+		return fault(gathering.KindForbidden, from, problem, nil)
 	case status == http.StatusNotFound:
 		err := gathering.NewError(gathering.KindInvalid, "%s", sentence(from, "the provider does not have it", said))
 		return err.WithCode(gathering.CodeModelMissing)
@@ -110,12 +125,20 @@ func statusError(answer *StatusError, from Origin) error {
 
 // fault makes an error whose cause is kept as short text only: the errors of
 // client libraries carry whole requests with their credentials.
-func fault(kind gathering.Kind, from Origin, problem string, cause error) error {
+func fault(kind gathering.Kind, from Origin, problem string, cause error) *gathering.Error {
 	err := gathering.NewError(kind, "%s", sentence(from, problem, ""))
 	if cause == nil {
 		return err
 	}
-	return err.WithCause(errors.New(gathering.Brief(cause.Error())))
+	return err.WithCause(errors.New(gathering.Brief(from.redact(cause.Error()))))
+}
+
+// redact removes the key from what somebody said.
+func (o Origin) redact(text string) string {
+	if o.Key == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, o.Key, "[key]")
 }
 
 func sentence(from Origin, problem, said string) string {

@@ -34,7 +34,7 @@ func TestTranslate(t *testing.T) {
 			&fantasy.ProviderError{StatusCode: 400, ContextTooLargeErr: true},
 			gathering.KindTooLarge, "p/m: the conversation is longer than the model can take", 0,
 		},
-		"forbidden":  {&llm.StatusError{Status: 403, Message: "hush"}, gathering.KindInvalid, "p/m: the provider refused the key; check P_KEY", 0},
+		"forbidden":  {&llm.StatusError{Status: 403, Message: "hush"}, gathering.KindForbidden, "p/m: the provider refused the key; check P_KEY", 0},
 		"unpaid":     {&llm.StatusError{Status: 402}, gathering.KindExhausted, "p/m: the provider wants to be paid first", 0},
 		"too early":  {&llm.StatusError{Status: 425}, gathering.KindUnavailable, "p/m: the provider answered 425", 0},
 		"too slow":   {&llm.StatusError{Status: 408}, gathering.KindTimeout, "p/m: no answer came in the time allowed", 0},

@@ -3,7 +3,8 @@
 // every error turned into a [gathering.Error].
 //
 // Models here never repeat a failed call by themselves: whether, when and how
-// often that happens is decided by whoever runs the node.
+// often that happens is decided by whoever asks. Callers stream, see [Collect]:
+// a model that takes minutes is told from one that is gone.
 package llm
 
 import (
@@ -49,7 +50,7 @@ func (m *Models) Providers() []string {
 }
 
 // Model returns the model that ref names. The errors of its Generate,
-// GenerateObject and Stream are of type *[gathering.Error], or wrap the error
+// GenerateObject and Stream, and those within a stream, are of type *[gathering.Error], or wrap the error
 // of the context that ended.
 func (m *Models) Model(ctx context.Context, ref string) (fantasy.LanguageModel, error) {
 	p, name, err := m.resolve(ref)

@@ -67,7 +67,10 @@ func installed(ctx context.Context, base string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := newClient("", time.Second)
+	client, err := newClient(Config{BaseURL: base, Own: true, Timeout: time.Second})
+	if err != nil {
+		return nil, err
+	}
 	defer client.http.CloseIdleConnections()
 	response, err := client.Do(request)
 	if err != nil {
