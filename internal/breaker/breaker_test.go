@@ -15,6 +15,7 @@ import (
 	"gathering"
 	"gathering/internal/breaker"
 	"gathering/internal/store/storetest"
+	"gathering/internal/tool"
 )
 
 func TestMain(m *testing.M) { storetest.Main(m) }
@@ -424,10 +425,11 @@ func BenchmarkDo(b *testing.B) {
 			_ = r.Do(b.Context(), host, call)
 		}
 	})
-	b.Run("switch", func(b *testing.B) {
+	b.Run("switched", func(b *testing.B) {
 		b.ReportAllocs()
+		made := r.Switched(&counting{})
 		for b.Loop() {
-			_ = breaker.Switch{Registry: r}.Do(b.Context(), host, call)
+			_, _ = made.Call(b.Context(), tool.Call{})
 		}
 	})
 }

@@ -188,30 +188,3 @@ func (r *Registry) keep(c *circuit) {
 	}
 	r.unclosed.Store(int64(r.opened.Len()))
 }
-
-// Switch is a guard for what is never down, such as a tool that works on
-// files: its calls are not counted, and refused only while somebody keeps its
-// breaker open.
-type Switch struct{ Registry *Registry }
-
-// Do makes a call unless somebody has opened the breaker of that name.
-func (s Switch) Do(ctx context.Context, name string, call func(ctx context.Context) error) error {
-	if s.Registry.unclosed.Load() == 0 || !s.Registry.isOpen(name) {
-		return call(ctx)
-	}
-	var result error
-	err := s.Registry.Do(ctx, name, func(ctx context.Context) error {
-		result = call(ctx)
-		return nil // whatever it is, what was called is there
-	})
-	if err != nil {
-		return err
-	}
-	return result
-}
-
-func (r *Registry) isOpen(name string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.opened.Contains(name)
-}

@@ -17,6 +17,7 @@ import (
 	"gathering/internal/event"
 	"gathering/internal/store"
 	"gathering/internal/store/storetest"
+	"gathering/internal/tool"
 )
 
 // clock is a time that tests move.
@@ -419,35 +420,76 @@ func TestChangesThatWaitAreBounded(t *testing.T) {
 	}
 }
 
-func TestSwitch(t *testing.T) {
+// counting is a tool whose calls end with an error that tests choose.
+type counting struct {
+	calls int
+	err   error
+}
+
+func (c *counting) Spec() gathering.ToolSpec { return gathering.ToolSpec{Name: "mail.send"} }
+
+func (c *counting) Call(_ context.Context, call tool.Call) (json.RawMessage, error) {
+	c.calls++
+	return call.Arguments, c.err
+}
+
+func TestSwitchedTools(t *testing.T) {
 	t.Parallel()
+	const name = "tool:mail.send"
 	c := newClock()
 	r := instance(t, storetest.Open(t, storetest.SQLite(t)), c, breaker.Options{})
-	s := breaker.Switch{Registry: r}
-	call := func(err error) error { return s.Do(t.Context(), host, returning(err)) }
+	mail := &counting{err: errDown}
+	made := r.Switched(mail)
+	call := func() error {
+		_, err := made.Call(t.Context(), tool.Call{})
+		return err
+	}
 	for range 100 {
-		if err := call(errDown); !errors.Is(err, errDown) {
+		if err := call(); !errors.Is(err, errDown) {
 			t.Fatalf("got %v: it counts", err)
 		}
 	}
 	if _, err := r.Trip(t.Context(), "tool:other", "ada", "", time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := call(errDown); !errors.Is(err, errDown) {
+	if err := call(); !errors.Is(err, errDown) {
 		t.Errorf("got %v, want that of the call", err)
 	}
-	if _, err := r.Trip(t.Context(), host, "ada", "", c.Now().Add(time.Hour)); err != nil {
+	if _, err := r.Trip(t.Context(), name, "ada", "", c.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	if err := call(nil); gathering.CodeOf(err) != gathering.CodeCircuitOpen {
-		t.Errorf("got %v, want it refused", err)
+	if err := call(); gathering.CodeOf(err) != gathering.CodeCircuitOpen || mail.calls != 101 {
+		t.Errorf("got %v after %d calls, want it refused", err, mail.calls)
 	}
 	c.pass(time.Hour)
-	if err := call(errDown); !errors.Is(err, errDown) {
+	if err := call(); !errors.Is(err, errDown) {
 		t.Errorf("got %v, want that of the call", err)
 	}
-	if got := state(t, r, host).State; got != gathering.BreakerClosed {
+	if got := state(t, r, name).State; got != gathering.BreakerClosed {
 		t.Errorf("it is %s once its time is up and a call was made, want closed", got)
+	}
+}
+
+func TestGuardedTools(t *testing.T) {
+	t.Parallel()
+	r := breaker.New(breaker.Options{})
+	mail := &counting{}
+	made := r.Guarded(mail)
+	if got, err := made.Call(t.Context(), tool.Call{Arguments: json.RawMessage(`{"to":"ada"}`)}); err != nil || string(got) != `{"to":"ada"}` {
+		t.Errorf("got %s, %v, want the tool's own result", got, err)
+	}
+	if diff := cmp.Diff(mail.Spec(), made.Spec()); diff != "" {
+		t.Errorf("spec (-want +got):\n%s", diff)
+	}
+	mail.err = errDown
+	for range 10 {
+		got, err := made.Call(t.Context(), tool.Call{Arguments: json.RawMessage("{}")})
+		if open := gathering.CodeOf(err) == gathering.CodeCircuitOpen; err == nil || open && got != nil {
+			t.Errorf("got %s, %v", got, err)
+		}
+	}
+	if mail.calls != 6 {
+		t.Errorf("%d calls were made, want 6", mail.calls)
 	}
 }
 

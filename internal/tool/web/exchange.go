@@ -16,6 +16,7 @@ import (
 
 	"gathering"
 	"gathering/internal/safedial"
+	"gathering/internal/tool"
 )
 
 var errLate = errors.New("the request's own time is up")
@@ -28,7 +29,8 @@ type exchange struct {
 	expect       []int
 	maxBytes     int
 	timeout      time.Duration
-	secrets      []string // what no error repeats
+	guard        tool.Guard // nil lets everything through
+	secrets      []string   // what no error repeats
 
 	sent     atomic.Bool // there was a connection to send it on
 	followed bool        // it was answered by a redirect, which was followed
@@ -52,6 +54,9 @@ func (e *exchange) make(request *http.Request, client *http.Client) (requestOutp
 		err := client.CheckRedirect(next, via)
 		e.followed = e.followed || !errors.Is(err, http.ErrUseLastResponse)
 		return err
+	}
+	if e.guard != nil {
+		watched.Transport = &guarded{client.Transport, e.guard, e.expected}
 	}
 	response, err := watched.Do(request)
 	if err != nil {
@@ -88,7 +93,7 @@ func (e *exchange) failed(ctx context.Context, err error) error {
 	}
 	fault := e.fault(ctx, err)
 	if e.repeatable || !e.sent.Load() || gathering.CodeOf(fault) == gathering.CodeOutputTooLarge {
-		return fault
+		return gathering.Delayed(fault, gathering.RetryAfter(err))
 	}
 	return e.unknown(fault)
 }

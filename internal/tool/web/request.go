@@ -52,7 +52,7 @@ func (r *requester) request(ctx context.Context, call tool.Call, in requestInput
 		return requestOutput{}, err
 	}
 	e := &exchange{
-		method: in.Method, expect: in.ExpectStatus, timeout: timeout,
+		method: in.Method, expect: in.ExpectStatus, timeout: timeout, guard: r.guard,
 		maxBytes:   cmp.Or(in.MaxBytes, defaultMaxBytes),
 		follow:     in.FollowRedirects == nil || *in.FollowRedirects,
 		repeatable: in.Method != http.MethodPost && in.Method != http.MethodPatch,

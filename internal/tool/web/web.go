@@ -11,6 +11,8 @@
 //   - unavailable, for a call that may be repeated: also every other status
 //     from 500, a broken connection and no answer in time. Not timeout: that
 //     would leave open to its caller whether it acted.
+//   - unavailable with circuit_open, and a delay: the guard of the host let
+//     nothing through.
 //   - conflict with unknown_outcome, for any other call: the connection broke,
 //     or the time was up, after the request may have been sent; a gateway
 //     answered 502 or 504, which tells only that it did not hear the answer; a
@@ -40,13 +42,19 @@ type Options struct {
 	// Network is what may be dialled, and how. Its HeaderTimeout, MaxRedirects
 	// and OneShot are chosen here.
 	Network safedial.Options
+	// Guard is asked before each request, also before each redirect that
+	// follows one, as package breaker names hosts. It hears of
+	// a failure where there is no answer or one with status 429 or from 500
+	// that was not expected, but not of what happens while the body is read.
+	// Nil lets everything through.
+	Guard tool.Guard
 }
 
 // All returns every tool of the package.
 func All(o Options) ([]tool.Tool, error) {
 	network := o.Network
 	network.HeaderTimeout, network.MaxRedirects, network.OneShot = maxTimeout, 0, false
-	r := &requester{kept: safedial.NewClient(network)}
+	r := &requester{guard: o.Guard, kept: safedial.NewClient(network)}
 	network.OneShot = true
 	r.oneShot = safedial.NewClient(network)
 	t, err := tool.New(gathering.ToolSpec{
@@ -65,6 +73,7 @@ func All(o Options) ([]tool.Tool, error) {
 // requester makes requests: oneShot those that must not be sent twice, kept
 // the others.
 type requester struct {
+	guard         tool.Guard
 	kept, oneShot *http.Client
 }
 
