@@ -133,7 +133,7 @@ func (w *world) wantHistory(want string) {
 // checkFold holds that the fold of the log is the live state.
 func (w *world) checkFold() {
 	w.t.Helper()
-	folded := engine.NewState(w.graph, "run_1", "run_1", "default")
+	folded := engine.NewState(w.graph, w.state.ID, w.state.Root, "default")
 	for _, e := range w.log {
 		if err := folded.Fold(e); err != nil {
 			w.t.Fatal(err)
@@ -146,7 +146,7 @@ func (w *world) checkFold() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	restored := engine.NewState(w.graph, "run_1", "run_1", "default")
+	restored := engine.NewState(w.graph, w.state.ID, w.state.Root, "default")
 	w.restore(restored, shot)
 	if diff := engine.DiffStates(w.state, restored); diff != "" {
 		w.t.Fatalf("the snapshot is not the live state (-live +restored):\n%s\nlog %s", diff, w.history())
@@ -458,7 +458,7 @@ func (w *world) childEnds(state gathering.RunState) {
 // one, and taken over.
 func (w *world) crash() {
 	w.t.Helper()
-	w.state = engine.NewState(w.graph, "run_1", "run_1", "default")
+	w.state = engine.NewState(w.graph, w.state.ID, w.state.Root, "default")
 	if w.shot.Data != nil {
 		w.restore(w.state, w.shot)
 	}
@@ -529,17 +529,36 @@ func FuzzNext(f *testing.F) {
 		}
 		w := newWorldOf(t, graph)
 		w.send(engine.Begin{})
-		for range 2000 {
-			if w.state.Run.Terminal() {
-				break
-			}
-			w.randomMove(r)
-			if r.IntN(8) == 0 {
-				w.checkFold()
-			}
+		w.playOn(r)
+		// And again from where it went wrong, or from any node on.
+		var from []string
+		if w.state.Run == gathering.RunCompleted || r.IntN(2) == 0 {
+			from = []string{nodes[r.IntN(len(nodes))].ID}
 		}
-		w.checkEnd()
+		next, err := w.tryFork(`{"n":1}`, from...)
+		if gathering.KindOf(err) == gathering.KindConflict && from == nil {
+			return // only its output went wrong
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		next.playOn(r)
 	})
+}
+
+// playOn makes random moves until the run ends.
+func (w *world) playOn(r *rand.Rand) {
+	w.t.Helper()
+	for range 2000 {
+		if w.state.Run.Terminal() {
+			break
+		}
+		w.randomMove(r)
+		if r.IntN(8) == 0 {
+			w.checkFold()
+		}
+	}
+	w.checkEnd()
 }
 
 func randomGraph(r *rand.Rand) ([]engine.Node, []gathering.Edge) {
