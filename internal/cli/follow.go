@@ -112,7 +112,7 @@ func (f *follower) apply(ctx context.Context, u update) error {
 		return err
 	}
 	f.view.event(u.tree, u.above, u.event)
-	n := u.tree.Node(u.event.Node)
+	n := u.tree.Of(u.event)
 	if n == nil || n.ChildRun == "" || (n.Child != nil && n.Child.Run == n.ChildRun) {
 		return nil
 	}

@@ -118,7 +118,7 @@ func (x *session) grown(ctx context.Context, r gathering.Run) (*progress.Tree, e
 			return nil, err
 		}
 	}
-	for _, n := range tree.Nodes {
+	for n := range tree.All() {
 		if n.ChildRun == "" {
 			continue
 		}

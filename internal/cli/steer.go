@@ -228,7 +228,7 @@ func waitsFor(r gathering.Run, tree *progress.Tree) string {
 		return "a human: " + strings.Join(undecided, ", ") + " may have acted and nobody can tell"
 	}
 	var reasons []string
-	for _, n := range tree.Nodes {
+	for n := range tree.All() {
 		switch {
 		case n.State != gathering.NodeWaiting && n.State != gathering.NodeRetrying:
 		case n.ChildRun != "":
@@ -239,6 +239,10 @@ func waitsFor(r gathering.Run, tree *progress.Tree) string {
 	}
 	if len(reasons) == 0 && r.Owner != "" {
 		return "another instance, which works on it"
+	}
+	const most = 5
+	if more := len(reasons) - most; more > 0 {
+		reasons = append(reasons[:most], fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(reasons, ", ")
 }

@@ -58,12 +58,18 @@ func (s Style) lines(t *Tree, now time.Time, indent string) []line {
 		column = max(column, min(cells(n.ID), maxName))
 	}
 	for _, n := range t.Nodes {
-		lines = append(lines, s.node(n, now, indent+"  ", column))
-		if n.Child != nil && (!s.Folded || n.Child.State != gathering.RunCompleted) {
-			below := s.lines(n.Child, now, indent+"    ")
-			below[0].busy = !n.Child.State.Terminal()
-			lines = append(lines, below...)
-		}
+		lines = append(lines, s.branch(n, now, indent+"  ", column)...)
+	}
+	return lines
+}
+
+// branch draws a node or an item, and what is below it.
+func (s Style) branch(n *Node, now time.Time, indent string, column int) []line {
+	lines := append([]line{s.node(n, now, indent, column)}, s.items(n, now, indent+"  ")...)
+	if n.Child != nil && (!s.Folded || n.Child.State != gathering.RunCompleted) {
+		below := s.lines(n.Child, now, indent+"  ")
+		below[0].busy = !n.Child.State.Terminal()
+		lines = append(lines, below...)
 	}
 	return lines
 }
@@ -82,6 +88,9 @@ func (s Style) node(n *Node, now time.Time, indent string, column int) line {
 	default:
 	}
 	out.status += " " + Span(end(n.Ended, now).Sub(n.Begun))
+	if n.Items != nil {
+		out.status += ", " + n.counted()
+	}
 	if n.Attempt > 1 {
 		out.status += fmt.Sprintf(", attempt %d", n.Attempt)
 	}

@@ -23,18 +23,15 @@ func (l *Lines) Event(t *Tree, above string, e gathering.Event) {
 	if l.Begun.IsZero() {
 		l.Begun = e.At
 	}
-	text := ""
+	text, place := "", above
 	if e.Node == "" {
 		text = runLine(t, e)
-	} else if n := t.Node(e.Node); n != nil {
+	} else if n := t.Of(e); n != nil {
 		text = nodeLine(n, e)
+		place = strings.TrimPrefix(above+"/"+n.ID, "/")
 	}
 	if text == "" {
 		return
-	}
-	place := above
-	if e.Node != "" {
-		place = strings.TrimPrefix(above+"/"+e.Node, "/")
 	}
 	if place == "" {
 		place = t.Pipeline
@@ -83,6 +80,9 @@ func nodeLine(n *Node, e gathering.Event) string {
 	case gathering.EventNodeStarted:
 		if n.Attempt > 1 {
 			return fmt.Sprintf("attempt %d", n.Attempt)
+		}
+		if n.Items != nil {
+			return "started, " + items(len(n.Items))
 		}
 		return "started"
 	case gathering.EventNodeRetrying:

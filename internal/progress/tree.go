@@ -37,6 +37,8 @@ type Node struct {
 	Note     string    // the last thing to know about it, one line
 	Child    *Tree     // the run it waits for or waited for
 	ChildRun gathering.RunID
+	// Items are those of a map that has begun. One that has not is nil.
+	Items []*Node
 }
 
 // NewTree returns the tree of a run of which nothing has happened yet.
@@ -64,7 +66,7 @@ func (t *Tree) Apply(e gathering.Event) error {
 	var err error
 	if e.Node == "" {
 		err = t.applyRun(e)
-	} else if n := t.index[e.Node]; n != nil {
+	} else if n := t.Of(e); n != nil {
 		err = n.apply(e)
 	}
 	if err != nil {
@@ -109,6 +111,9 @@ func (n *Node) apply(e gathering.Event) error {
 	switch e.Type {
 	case gathering.EventNodeStarted:
 		n.State, n.Due = gathering.NodeRunning, time.Time{}
+		if n.Kind == kindMap {
+			return n.spread(e)
+		}
 	case gathering.EventNodeCompleted:
 		var d gathering.NodeCompletedData
 		if err := decode(e, &d); err != nil {
@@ -183,28 +188,37 @@ func (t *Tree) Undecided() []string {
 	if t.State != gathering.RunWaiting {
 		return nil
 	}
-	var paths []string
-	for _, n := range t.Nodes {
-		switch n.State {
-		case gathering.NodeUnknown:
+	paths, _ := undecided(t.Nodes)
+	return paths
+}
+
+// undecided is [Tree.Undecided] of some nodes. It reports false where one of
+// them is at work, or waits for something else.
+func undecided(nodes []*Node) (paths []string, ok bool) {
+	for _, n := range nodes {
+		switch {
+		case n == nil: // an item whose turn has not come
+		case n.State == gathering.NodeUnknown:
 			paths = append(paths, n.ID)
-		case gathering.NodeWaiting:
-			if n.Child == nil {
-				return nil
-			}
+		case n.State == gathering.NodeWaiting && n.Child != nil:
 			below := n.Child.Undecided()
 			if below == nil {
-				return nil
+				return nil, false
 			}
 			for _, path := range below {
 				paths = append(paths, n.ID+"/"+path)
 			}
-		case gathering.NodeRunning, gathering.NodeRetrying:
-			return nil
-		default:
+		case n.State == gathering.NodeRunning && n.Items != nil:
+			below, _ := undecided(n.Items)
+			if below == nil {
+				return nil, false
+			}
+			paths = append(paths, below...)
+		case n.State == gathering.NodeRunning, n.State == gathering.NodeWaiting, n.State == gathering.NodeRetrying:
+			return nil, false
 		}
 	}
-	return paths
+	return paths, true
 }
 
 func decode(e gathering.Event, data any) error {
