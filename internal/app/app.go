@@ -13,6 +13,7 @@ import (
 
 	"gathering"
 	"gathering/internal/agent"
+	"gathering/internal/breaker"
 	"gathering/internal/definition"
 	"gathering/internal/llm"
 	"gathering/internal/llm/offline"
@@ -37,7 +38,8 @@ type Options struct {
 	Now      func() time.Time // time.Now
 	// Lookup reads the environment; nil finds nothing set.
 	Lookup func(name string) (string, bool)
-	// Providers and Tools come in addition to those built in.
+	// Providers and Tools come in addition to those built in. Each of these
+	// tools has a circuit breaker.
 	Providers []llm.Provider
 	Tools     []tool.Tool
 	// Commit wraps every commit of the database, see [store.Options].
@@ -52,7 +54,9 @@ type App struct {
 	Runs      *run.Service
 	Models    *llm.Models
 	Tools     *tool.Registry
-	Data      string // absolute
+	Breakers  *breaker.Store    // as they are stored
+	Circuits  *breaker.Registry // as this process uses them; on its own where it only reads
+	Data      string            // absolute
 	logger    *slog.Logger
 }
 
@@ -63,7 +67,8 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the data directory: %w", err)
 	}
-	models, tools, err := parts(o, data)
+	circuits := breaker.New(breaker.Options{Logger: o.Logger, Now: o.Now})
+	models, tools, err := parts(o, data, circuits)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +78,8 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{DB: db, Models: models, Tools: tools, Data: data, logger: o.Logger}
+	a := &App{DB: db, Models: models, Tools: tools, Circuits: circuits, Data: data, logger: o.Logger}
+	a.Breakers = &breaker.Store{DB: db, Now: o.Now}
 	a.Pipelines = &pipeline.Store{DB: db, Now: o.Now}
 	a.Catalog, err = node.NewCatalog(a.Pipelines, &node.Binder{
 		Tools:  tools,
@@ -81,6 +87,9 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
+	}
+	if !o.ReadOnly {
+		circuits.Start(ctx, a.Breakers)
 	}
 	a.Runs = run.NewService(run.Options{DB: db, Pipelines: a.Catalog, Logger: o.Logger, Now: o.Now})
 	return a, nil
@@ -102,7 +111,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-func parts(o Options, data string) (*llm.Models, *tool.Registry, error) {
+func parts(o Options, data string, circuits *breaker.Registry) (*llm.Models, *tool.Registry, error) {
 	providers, err := provider.FromEnvironment(o.Lookup)
 	if err != nil {
 		return nil, nil, err
@@ -114,11 +123,18 @@ func parts(o Options, data string) (*llm.Models, *tool.Registry, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	calls, err := webTools(o)
+	calls, err := webTools(o, circuits)
 	if err != nil {
 		return nil, nil, err
 	}
-	registry, err := tool.NewRegistry(slices.Concat(tools, calls, o.Tools)...)
+	tools = slices.Concat(tools, calls)
+	for i, t := range tools {
+		tools[i] = circuits.Switched(t)
+	}
+	for _, t := range o.Tools {
+		tools = append(tools, circuits.Guarded(t))
+	}
+	registry, err := tool.NewRegistry(tools...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("register tools: %w", err)
 	}
@@ -126,20 +142,21 @@ func parts(o Options, data string) (*llm.Models, *tool.Registry, error) {
 }
 
 // webTools are the tools that call others over HTTP, on the networks that the
-// environment allows.
-func webTools(o Options) ([]tool.Tool, error) {
+// environment allows and while the circuits of their hosts let them.
+func webTools(o Options, circuits *breaker.Registry) ([]tool.Tool, error) {
 	list, _ := o.Lookup(safedial.Setting) // absent allows none
 	allowed, err := safedial.ParseNetworks(list)
 	if err != nil {
 		return nil, err
 	}
-	return web.All(web.Options{Network: safedial.Options{Allow: allowed}})
+	return web.All(web.Options{Network: safedial.Options{Allow: allowed}, Guard: circuits})
 }
 
 // Close waits for what is being written and closes the database. Stop the
 // worker first.
 func (a *App) Close() error {
 	a.Runs.Close()
+	a.Circuits.Stop()
 	return a.DB.Close()
 }
 
@@ -181,7 +198,7 @@ func CheckFile(ctx context.Context, o Options, path string) (*gathering.Definiti
 	if err != nil {
 		return nil, fmt.Errorf("find the data directory: %w", err)
 	}
-	models, tools, err := parts(o, data)
+	models, tools, err := parts(o, data, breaker.New(breaker.Options{}))
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +214,7 @@ func ToolSpecs(o Options) ([]gathering.ToolSpec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the data directory: %w", err)
 	}
-	_, tools, err := parts(o, data)
+	_, tools, err := parts(o, data, breaker.New(breaker.Options{}))
 	if err != nil {
 		return nil, err
 	}
