@@ -339,6 +339,8 @@ func TestExamples(t *testing.T) {
 		{"documents.yaml", nil, []string{`"documents": 2`, `"CHANGELOG.md:3"`}},
 		{"fallback.yaml", nil, []string{"attempt 3", `"by": "offline/extract"`, "There is no note."}},
 		{"release.yaml", []string{"--set", "wait=20ms"}, []string{"licence/look  completed", "Everything is there."}},
+		{"digest.yaml", nil, []string{"texts[2]  failed", "README.md: This project keeps bees.", `"left_out": [`, `"broken.md"`}},
+		{"first-answer.yaml", []string{"--set", "text=It counts bees."}, []string{"limit  cancelled", `"text": "It counts bees."`}},
 		{"release-check.yaml", []string{"--set", "what=a readme", "--set", "glob=NOTHING*"}, []string{`"there": false`}},
 	}
 	tried := map[string]bool{}
@@ -348,6 +350,10 @@ func TestExamples(t *testing.T) {
 			t.Parallel()
 			d := newDesk(t)
 			data, workspace := d.dir, repository(t, 4)
+			if test.file == "digest.yaml" {
+				d.dir = workspace
+				d.file("broken.md", "\xff\xfe is no text")
+			}
 			d.dir = root
 			args := append([]string{"run", "examples/" + test.file, "--data", data, "--workspace", workspace}, test.args...)
 			d.run(args...).exits(0).says(test.want...)

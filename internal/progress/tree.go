@@ -188,13 +188,12 @@ func (t *Tree) Undecided() []string {
 	if t.State != gathering.RunWaiting {
 		return nil
 	}
-	paths, _ := undecided(t.Nodes)
-	return paths
+	return undecided(t.Nodes)
 }
 
-// undecided is [Tree.Undecided] of some nodes. It reports false where one of
-// them is at work, or waits for something else.
-func undecided(nodes []*Node) (paths []string, ok bool) {
+// undecided is [Tree.Undecided] of some nodes.
+func undecided(nodes []*Node) []string {
+	var paths []string
 	for _, n := range nodes {
 		switch {
 		case n == nil: // an item whose turn has not come
@@ -203,22 +202,22 @@ func undecided(nodes []*Node) (paths []string, ok bool) {
 		case n.State == gathering.NodeWaiting && n.Child != nil:
 			below := n.Child.Undecided()
 			if below == nil {
-				return nil, false
+				return nil
 			}
 			for _, path := range below {
 				paths = append(paths, n.ID+"/"+path)
 			}
 		case n.State == gathering.NodeRunning && n.Items != nil:
-			below, _ := undecided(n.Items)
+			below := undecided(n.Items)
 			if below == nil {
-				return nil, false
+				return nil
 			}
 			paths = append(paths, below...)
 		case n.State == gathering.NodeRunning, n.State == gathering.NodeWaiting, n.State == gathering.NodeRetrying:
-			return nil, false
+			return nil
 		}
 	}
-	return paths, true
+	return paths
 }
 
 func decode(e gathering.Event, data any) error {
