@@ -71,7 +71,7 @@ func TestRoutes(t *testing.T) {
 		{"outside", "GET", "/", "", 404, problem(404, gathering.KindNotFound, "there is no such route")},
 		{"another method", "DELETE", "/api/v1/runs/run_live", "", 404, problem(404, gathering.KindNotFound, "there is no such route")},
 	}
-	handler := api.NewHandler(newRuns(), slog.New(slog.DiscardHandler))
+	handler := api.NewHandler(api.Services{Runs: newRuns()}, slog.New(slog.DiscardHandler))
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -108,7 +108,7 @@ func TestRoutes(t *testing.T) {
 func serve(t *testing.T, dir string) runs {
 	t.Helper()
 	r := newRuns()
-	c, err := api.ServeControl(dir, r, slog.New(slog.DiscardHandler))
+	c, err := api.ServeControl(dir, api.Services{Runs: r}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestControlReplacesWhatADeadProcessLeft(t *testing.T) {
 
 func TestControlNeedsADirectory(t *testing.T) {
 	t.Parallel()
-	_, err := api.ServeControl(filepath.Join(t.TempDir(), "nothing"), newRuns(), slog.New(slog.DiscardHandler))
+	_, err := api.ServeControl(filepath.Join(t.TempDir(), "nothing"), api.Services{Runs: newRuns()}, slog.New(slog.DiscardHandler))
 	if gathering.KindOf(err) != gathering.KindUnavailable {
 		t.Errorf("got %v, want unavailable", err)
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,7 +32,7 @@ type Control struct {
 // ServeControl listens on DIR/control.sock, which this process's user alone
 // may open. The caller holds the directory, so that a socket which is there
 // already belongs to a process that died; it is replaced.
-func ServeControl(dir string, runs Runs, logger *slog.Logger) (*Control, error) {
+func ServeControl(dir string, services Services, logger *slog.Logger) (*Control, error) {
 	listener, err := listen(dir)
 	if err != nil {
 		return nil, gathering.NewError(gathering.KindUnavailable, "the control socket cannot be made in the data directory").WithCause(err)
@@ -39,7 +40,7 @@ func ServeControl(dir string, runs Runs, logger *slog.Logger) (*Control, error) 
 	c := &Control{
 		path: filepath.Join(dir, socketName),
 		server: &http.Server{
-			Handler:           NewHandler(runs, logger),
+			Handler:           NewHandler(services, logger),
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       30 * time.Second,
 			WriteTimeout:      30 * time.Second,
@@ -146,14 +147,30 @@ func NewClient(dir string) *Client { return &Client{dir} }
 // listens the error is of KindUnavailable.
 func (c *Client) CancelRun(ctx context.Context, id gathering.RunID) (gathering.Run, error) {
 	var run gathering.Run
-	err := c.post(ctx, Prefix+"/runs/"+string(id)+"/cancel", &run)
+	err := c.post(ctx, "/runs/"+string(id)+"/cancel", nil, &run)
 	return run, err
 }
 
-func (c *Client) post(ctx context.Context, path string, answer any) error {
+func (c *Client) get(ctx context.Context, path string, answer any) error {
+	return c.do(ctx, http.MethodGet, path, nil, answer)
+}
+
+// post sends a body, nil for none.
+func (c *Client) post(ctx context.Context, path string, body, answer any) error {
+	if body == nil {
+		return c.do(ctx, http.MethodPost, path, nil, answer)
+	}
+	data, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("ask the process that holds the directory: %w", err)
+	}
+	return c.do(ctx, http.MethodPost, path, data, answer)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, sent []byte, answer any) error {
 	transport := &http.Transport{DialContext: c.dial}
 	defer transport.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://control"+path, nil)
+	request, err := http.NewRequestWithContext(ctx, method, "http://control"+Prefix+path, bytes.NewReader(sent))
 	if err != nil {
 		return fmt.Errorf("ask the process that holds the directory: %w", err)
 	}

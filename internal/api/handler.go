@@ -12,6 +12,12 @@ import (
 	"gathering"
 )
 
+// Services are what the routes ask.
+type Services struct {
+	Runs     Runs
+	Breakers Breakers
+}
+
 // Runs is what the routes ask of runs.
 type Runs interface {
 	Run(ctx context.Context, id gathering.RunID) (gathering.Run, error)
@@ -26,11 +32,15 @@ const maxBody = 1 << 20
 
 // NewHandler returns the routes. Requests that fail by no fault of the client
 // are logged.
-func NewHandler(runs Runs, logger *slog.Logger) http.Handler {
-	a := &api{runs: runs, logger: logger}
+func NewHandler(services Services, logger *slog.Logger) http.Handler {
+	a := &api{runs: services.Runs, breakers: services.Breakers, logger: logger}
 	mux := http.NewServeMux()
 	mux.Handle("GET "+Prefix+"/runs/{id}", a.handle(a.run))
 	mux.Handle("POST "+Prefix+"/runs/{id}/cancel", a.handle(a.cancelRun))
+	mux.Handle("GET "+Prefix+"/breakers", a.handle(a.listBreakers))
+	mux.Handle("GET "+Prefix+"/breakers/{name}/history", a.handle(a.breakerHistory))
+	mux.Handle("POST "+Prefix+"/breakers/{name}/trip", a.handle(a.tripBreaker))
+	mux.Handle("POST "+Prefix+"/breakers/{name}/reset", a.handle(a.resetBreaker))
 	mux.Handle("/", a.handle(func(http.ResponseWriter, *http.Request) error {
 		return gathering.NewError(gathering.KindNotFound, "there is no such route")
 	}))
@@ -38,8 +48,9 @@ func NewHandler(runs Runs, logger *slog.Logger) http.Handler {
 }
 
 type api struct {
-	runs   Runs
-	logger *slog.Logger
+	runs     Runs
+	breakers Breakers
+	logger   *slog.Logger
 }
 
 // handle turns a function that may fail into a handler: its error becomes a
@@ -79,15 +90,42 @@ func (a *api) cancelRun(w http.ResponseWriter, r *http.Request) error {
 
 // noBody refuses a body other than an empty object.
 func noBody(r *http.Request) error {
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	if len(body) > 0 && !bytes.Equal(body, []byte("{}")) {
+		return gathering.NewError(gathering.KindInvalid, "this request takes no body")
+	}
+	return nil
+}
+
+func readBody(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(r.Body)
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return gathering.NewError(gathering.KindTooLarge, "the body is over the limit of %d bytes", maxBody)
+		return nil, gathering.NewError(gathering.KindTooLarge, "the body is over the limit of %d bytes", maxBody)
 	}
 	if err != nil {
-		return gathering.NewError(gathering.KindInvalid, "the body cannot be read").WithCause(err)
+		return nil, gathering.NewError(gathering.KindInvalid, "the body cannot be read").WithCause(err)
 	}
-	if body = bytes.TrimSpace(body); len(body) > 0 && !bytes.Equal(body, []byte("{}")) {
-		return gathering.NewError(gathering.KindInvalid, "this request takes no body")
+	return bytes.TrimSpace(body), nil
+}
+
+// decode reads a body, an object of no other fields than into has. None is an
+// empty object.
+func decode(r *http.Request, into any) error {
+	body, err := readBody(r)
+	if err != nil || len(body) == 0 {
+		return err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	err = decoder.Decode(into)
+	if err == nil && decoder.More() {
+		err = errors.New("there is more than one document")
+	}
+	if err != nil {
+		return gathering.NewError(gathering.KindInvalid, "the body is not what this request takes").WithCause(err)
 	}
 	return nil
 }
