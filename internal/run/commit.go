@@ -43,6 +43,7 @@ type insert struct {
 	concurrencyMax int64
 	runKey         string
 	origin         gathering.RunID
+	redriven       bool // the origin is no dead letter any more
 }
 
 type update struct {
@@ -127,6 +128,7 @@ func (s *Service) write(ctx context.Context, members []*member) ([]error, error)
 	if err := w.insertRuns(members); err != nil {
 		return nil, err
 	}
+	w.dismiss(members)
 	w.addBlobs(members)
 	w.appendLogs(members)
 	w.keepSnapshots(members)
@@ -286,6 +288,20 @@ func (in *insert) values() ([]any, error) {
 		string(r.Root), r.Depth, r.CreatedAt.UnixMicro(), in.queue, null(in.concurrencyKey), in.concurrencyMax,
 		null(in.runKey), null(string(in.origin)),
 	}, nil
+}
+
+// dismiss takes the runs that are done again off the dead letters. They have
+// ended: nobody else writes to them.
+func (w *writer) dismiss(members []*member) {
+	var rows [][]any
+	for _, m := range members {
+		for _, in := range m.inserts {
+			if in.redriven {
+				rows = append(rows, []any{string(in.origin)})
+			}
+		}
+	}
+	w.batch.Rows(`UPDATE runs SET dead_at = NULL FROM {rows} WHERE runs.id = w.id`, []store.Column{text("id")}, rows, nil)
 }
 
 // addBlobs writes long values before the rows that name them. What is named by

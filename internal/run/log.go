@@ -19,7 +19,7 @@ type runLog struct {
 	run        gathering.Run
 	parentNode string
 	workspace  string
-	fresh      bool // the run's row is still to be inserted
+	fresh      *insert // the run's row, while it is still to be inserted
 	inboxSeen  int64
 	rings      <-chan struct{} // there may be mail
 	stopRings  func()
@@ -56,7 +56,7 @@ func (l *runLog) Append(ctx context.Context, c engine.Commit) error {
 	if c.Progress {
 		l.run.Crashes = 0
 	}
-	l.fresh = false
+	l.fresh = nil
 	l.ring(m, c)
 	return nil
 }
@@ -114,10 +114,10 @@ func (m *member) addSnapshot(id gathering.RunID, shot *engine.Snapshot) {
 // row says what becomes of the run's own row: an insert, an update where
 // something changes that it is searched or claimed by, or nothing.
 func (l *runLog) row(m *member, c engine.Commit) {
-	if l.fresh {
-		r := l.run
-		r.State = c.State
-		insert := insertOf(r, m.now)
+	if l.fresh != nil {
+		insert := *l.fresh
+		insert.run = l.run
+		insert.run.State = c.State
 		insert.parentNode = l.parentNode
 		m.inserts = append(m.inserts, insert)
 		m.fresh = true

@@ -137,14 +137,20 @@ func checkNew(n New) error {
 	return nil
 }
 
-// insert stores a run and, with a local worker that has a free slot, the first
-// events of its work in the same commit.
+// insert stores a run with the first event of its log.
 func (s *Service) insert(ctx context.Context, graph *engine.Graph, r gathering.Run, queued gathering.RunQueuedData) (gathering.Run, error) {
 	state := engine.NewState(graph, r.ID, r.Root, r.Project)
 	turn, err := engine.Queue(state, r.CreatedAt, queued)
 	if err != nil {
 		return gathering.Run{}, err
 	}
+	return s.insertTurn(ctx, insertOf(r, r.CreatedAt), state, turn)
+}
+
+// insertTurn stores a run with the first turn of its log and, with a local
+// worker that has a free slot, the first events of its work in the same commit.
+func (s *Service) insertTurn(ctx context.Context, in insert, state *engine.State, turn engine.Turn) (gathering.Run, error) {
+	r := in.run
 	worker := s.local.take(r)
 	if worker != nil {
 		begin, err := engine.Next(state, r.CreatedAt, engine.Begin{})
@@ -157,9 +163,9 @@ func (s *Service) insert(ctx context.Context, graph *engine.Graph, r gathering.R
 		r.Owner, r.Epoch = worker.instance, 1
 	}
 	l := newRunLog(s, r)
-	l.fresh = true
-	l.parentNode = queued.Trigger.Node
-	l.workspace = queued.Workspace // for children that this very commit starts
+	l.fresh = &in
+	l.parentNode = state.Queued.Trigger.Node
+	l.workspace = state.Queued.Workspace // for children that this very commit starts
 	if worker != nil {
 		l.subscribe()
 	}
