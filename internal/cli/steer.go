@@ -19,6 +19,12 @@ type runsCancelCmd struct {
 
 // Run stops a run: by itself, or by asking the process that holds the data directory.
 func (c *runsCancelCmd) Run(ctx context.Context, s *shell) error {
+	return s.hereOrThere(ctx, c.cancelHere, c.cancelThere)
+}
+
+// hereOrThere does what changes something: here, or where another process holds
+// the data directory, there, by asking that process.
+func (s *shell) hereOrThere(ctx context.Context, here, there func(ctx context.Context, s *shell) error) error {
 	ctx, stop := s.interruptible(ctx)
 	defer stop()
 	ticker := time.NewTicker(redraw)
@@ -26,11 +32,11 @@ func (c *runsCancelCmd) Run(ctx context.Context, s *shell) error {
 	patience, cancel := context.WithTimeout(ctx, handOver)
 	defer cancel()
 	for {
-		err := c.cancelHere(ctx, s)
+		err := here(ctx, s)
 		if gathering.CodeOf(err) != gathering.CodeDirectoryHeld {
 			return interrupted(ctx, err)
 		}
-		err = c.cancelThere(ctx, s)
+		err = there(ctx, s)
 		if gathering.KindOf(err) != gathering.KindUnavailable {
 			return interrupted(ctx, err)
 		}

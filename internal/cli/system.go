@@ -82,6 +82,7 @@ type grammar struct {
 	Run      runCmd      `cmd:"" help:"Check and store a pipeline file and run it to the end."`
 	Validate validateCmd `cmd:"" help:"Tell every fault of pipeline files."`
 	Runs     runsCmd     `cmd:"" help:"Look at runs and steer them."`
+	Breakers breakersCmd `cmd:"" help:"Look at circuit breakers, open and close them."`
 	Kinds    kindsCmd    `cmd:"" help:"Tell the kinds of node and their fields."`
 	Tools    toolsCmd    `cmd:"" help:"Tell the tools that nodes and agents may call."`
 	Migrate  migrateCmd  `cmd:"" help:"Bring the database's schema up to date."`
