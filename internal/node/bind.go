@@ -24,6 +24,7 @@ type binding struct {
 	*Binder
 
 	def    *gathering.Definition
+	kinds  map[string]func(*binding) (engine.Node, error)
 	scopes *definition.Scopes
 	node   *gathering.Node
 	env    *expr.Env
@@ -33,11 +34,15 @@ type binding struct {
 // there is no error here: the definition may be older than this process, and
 // its node fails if it is reached.
 func (b *Binder) Bind(def *gathering.Definition) (*engine.Graph, error) {
+	table := make(map[string]func(*binding) (engine.Node, error))
+	for _, k := range kinds() {
+		table[k.Name] = k.bind
+	}
 	scopes := definition.NewScopes(def)
 	nodes := make([]engine.Node, 0, len(def.Nodes))
 	for i := range def.Nodes {
 		n := &def.Nodes[i]
-		bound, err := (&binding{Binder: b, def: def, scopes: scopes, node: n, env: scopes.Node(n.ID)}).bind()
+		bound, err := (&binding{Binder: b, def: def, kinds: table, scopes: scopes, node: n, env: scopes.Node(n.ID)}).bind()
 		if err != nil {
 			return nil, fmt.Errorf("bind node %s: %w", n.ID, err)
 		}
@@ -66,13 +71,12 @@ func (b *Binder) Bind(def *gathering.Definition) (*engine.Graph, error) {
 
 // bind makes the node runnable, with what holds for nodes of every kind.
 func (b *binding) bind() (engine.Node, error) {
-	for _, k := range kinds() {
-		if k.Name == b.node.Kind && k.bind != nil {
-			bound, err := k.bind(b)
-			return withPolicy(bound, b.node), err
-		}
+	bind := b.kinds[b.node.Kind]
+	if bind == nil {
+		return engine.Node{}, gathering.NewError(gathering.KindInvalid, "node %s is of the unknown kind %q", b.node.ID, b.node.Kind)
 	}
-	return engine.Node{}, gathering.NewError(gathering.KindInvalid, "node %s is of the unknown kind %q", b.node.ID, b.node.Kind)
+	bound, err := bind(b)
+	return withPolicy(bound, b.node), err
 }
 
 func withPolicy(bound engine.Node, n *gathering.Node) engine.Node {

@@ -118,7 +118,9 @@ func (b *binding) each() (engine.Node, error) {
 	if b.has("as") {
 		as = b.text("as")
 	}
-	return (&binding{Binder: b.Binder, def: b.def, scopes: b.scopes, node: &inner, env: b.scopes.Item(b.node.ID, as)}).bind()
+	each := *b
+	each.node, each.env = &inner, b.scopes.Item(b.node.ID, as)
+	return each.bind()
 }
 
 func bindJoin(b *binding) (engine.Node, error) {
