@@ -49,6 +49,8 @@ type RunReport struct {
 	Run        RunID           `json:"run"`
 	Pipeline   string          `json:"pipeline"`
 	State      RunState        `json:"state"`
+	PausedBy   string          `json:"paused_by,omitempty"`
+	Origin     *Origin         `json:"origin,omitempty"` // the run that it repeats in part
 	Output     json.RawMessage `json:"output"`
 	Error      *Failure        `json:"error"`
 	Nodes      []NodeReport    `json:"nodes"`
@@ -70,6 +72,23 @@ type NodeReport struct {
 	Items      *ItemsReport    `json:"items,omitempty"` // of a map that has begun
 	StartedAt  *time.Time      `json:"started_at"`
 	FinishedAt *time.Time      `json:"finished_at"`
+}
+
+// Why says what a run waits for.
+type Why struct {
+	Run   RunID    `json:"run"`
+	State RunState `json:"state"`
+	// Line is all of it in one line.
+	Line  string `json:"line"`
+	Waits []Wait `json:"waits,omitempty"`
+}
+
+// Wait is one thing that a run waits for.
+type Wait struct {
+	Node   string     `json:"node,omitempty"` // "" is the run itself
+	Reason string     `json:"reason"`
+	Until  *time.Time `json:"until,omitempty"` // when it ends by itself, if it does
+	Run    RunID      `json:"run,omitempty"`   // the child run that is waited for
 }
 
 // ItemsReport is how the items of a map stand.

@@ -55,10 +55,12 @@ func (s *State) apply(e gathering.Event, data any) error {
 	case *gathering.RunWaitingData:
 		s.resume(gathering.RunWaiting)
 	case *gathering.RunPausedData:
-		s.paused = true
+		s.paused, s.pausedBy = true, d.By
 		s.resume(gathering.RunPaused)
 	case *gathering.RunResumedData:
-		s.paused = s.paused && !d.Unpaused
+		if d.Unpaused {
+			s.paused, s.pausedBy = false, ""
+		}
 		s.resume(gathering.RunRunning)
 		for _, path := range d.Interrupted {
 			i, err := s.find(path)

@@ -97,26 +97,49 @@ func childFailure(c ChildEndedMail) *gathering.Failure {
 	return f
 }
 
+// CheckDecision returns why a decision would change nothing: an error of kind
+// invalid or not_found, or where its time is not now, conflict.
+func (s *State) CheckDecision(d DecideMail) error {
+	if d.As != DecideDone && d.As != DecideRetry && d.As != DecideFail {
+		return gathering.NewError(gathering.KindInvalid, "an unknown outcome is decided as done, retry or fail").
+			WithFields(gathering.FieldError{Field: "as", Problem: "must be done, retry or fail"})
+	}
+	if d.Output != nil && d.As != DecideDone {
+		return gathering.NewError(gathering.KindInvalid, "only what is done has an output").
+			WithFields(gathering.FieldError{Field: "output", Problem: "goes with as: done"})
+	}
+	i, err := s.find(d.Node)
+	if err != nil {
+		return gathering.NewError(gathering.KindNotFound, "run %s has no node %q", s.ID, d.Node)
+	}
+	switch n := &s.nodes[i]; {
+	case n.state != gathering.NodeUnknown:
+		return gathering.NewError(gathering.KindConflict, "the outcome of node %s is not unknown: it is %s", d.Node, n.state)
+	case d.As == DecideRetry && s.halting(i):
+		return gathering.NewError(gathering.KindConflict, "node %s is being stopped: decide it as done or fail", d.Node)
+	}
+	return nil
+}
+
 // decided ends an unknown outcome as somebody says. One that was decided
 // already, or of which nobody asked, stays as it is.
 func (t *turn) decided(d DecideMail) {
-	i, err := t.s.find(d.Node)
-	if err != nil || t.s.nodes[i].state != gathering.NodeUnknown {
+	if t.s.CheckDecision(d) != nil {
 		return
 	}
-	retry := d.As == DecideRetry && !t.s.halting(i)
-	if d.As != DecideDone && d.As != DecideFail && !retry {
+	i, err := t.s.find(d.Node)
+	if err != nil {
 		return
 	}
 	n := &t.s.nodes[i]
 	t.emitNode(gathering.EventNodeDecided, i, n.attempt, &gathering.NodeDecidedData{As: d.As, By: d.By})
-	switch {
-	case retry:
+	switch d.As {
+	case DecideRetry:
 		t.retry(i, n.failure, 0)
 		if !t.s.paused {
 			t.again(i)
 		}
-	case d.As == DecideDone:
+	case DecideDone:
 		t.completed(i, Outcome{Output: d.Output})
 	default:
 		t.failed(i, n.failure)

@@ -7,7 +7,7 @@ import (
 // Report tells where the run and each node stand.
 func (s *State) Report() gathering.RunReport {
 	r := gathering.RunReport{
-		Run: s.ID, State: s.Run, Output: s.Output, Error: s.Failure, Usage: s.Usage,
+		Run: s.ID, State: s.Run, PausedBy: s.pausedBy, Origin: s.Queued.Origin, Output: s.Output, Error: s.Failure, Usage: s.Usage,
 		StartedAt: timePointer(s.StartedAt), FinishedAt: timePointer(s.EndedAt),
 		Nodes: make([]gathering.NodeReport, 0, len(s.graph.nodes)),
 	}

@@ -44,6 +44,7 @@ type (
 		Failure    *gathering.Failure      `json:"failure,omitempty"`
 		Usage      gathering.Usage         `json:"usage,omitzero"`
 		Paused     bool                    `json:"paused,omitempty"`
+		PausedBy   string                  `json:"paused_by,omitempty"`
 		Stopping   string                  `json:"stopping,omitempty"`
 		StoppingAt time.Time               `json:"stopping_at,omitzero"`
 		Nodes      map[string]writtenNode  `json:"nodes"`
@@ -95,7 +96,7 @@ func (s *State) Snapshot() (Snapshot, error) {
 	w := writtenState{
 		Run: s.Run, Seq: s.Seq, Queued: s.Queued, Input: shot.value(s.Queued.Input), QueuedAt: s.QueuedAt, StartedAt: s.StartedAt, EndedAt: s.EndedAt,
 		Output: shot.value(s.Output), Failure: s.Failure, Usage: s.Usage,
-		Paused: s.paused, Stopping: s.stopping, StoppingAt: s.stoppingAt,
+		Paused: s.paused, PausedBy: s.pausedBy, Stopping: s.stopping, StoppingAt: s.stoppingAt,
 		Nodes: make(map[string]writtenNode, len(s.nodes)), Edges: s.edges,
 	}
 	w.Queued.Input = nil
@@ -174,7 +175,7 @@ func Restore(s *State, data []byte, value func(hash string) (json.RawMessage, er
 	s.Run, s.Seq, s.StartedAt, s.EndedAt = w.Run, w.Seq, w.StartedAt, w.EndedAt
 	s.shotSeq = w.Seq
 	s.Output, s.Failure, s.Usage = r.read(w.Output), w.Failure, w.Usage
-	s.paused, s.stopping, s.stoppingAt, s.edges = w.Paused, w.Stopping, w.StoppingAt, w.Edges
+	s.paused, s.pausedBy, s.stopping, s.stoppingAt, s.edges = w.Paused, w.PausedBy, w.Stopping, w.StoppingAt, w.Edges
 	for _, f := range w.Fans {
 		r.fan(f)
 	}

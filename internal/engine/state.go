@@ -32,9 +32,10 @@ type State struct {
 	// a map follow when it has begun.
 	nodes      []node
 	edges      []edgeState
-	undecided  []int     // nodes whose turn may have come, to be looked at
-	maps       []int     // maps of which an item moved, to be looked at
-	paused     bool      // somebody wishes that nothing is begun
+	undecided  []int // nodes whose turn may have come, to be looked at
+	maps       []int // maps of which an item moved, to be looked at
+	paused     bool  // somebody wishes that nothing is begun
+	pausedBy   string
 	stopping   string    // why the run is being stopped; "" while it is not
 	stoppingAt time.Time // since when
 	active     int       // nodes and items running, waiting, retrying or unknown
@@ -188,6 +189,9 @@ func (s *State) failing(i int) bool {
 	n := &s.nodes[i]
 	return s.stopping == "" && n.fan != nil && !n.haltedAt.IsZero() && n.failure != nil
 }
+
+// Paused reports whether somebody wishes that nothing is begun.
+func (s *State) Paused() bool { return s.paused }
 
 // Working reports whether an attempt is under way.
 func (s *State) Working() bool { return s.working > 0 }

@@ -87,12 +87,24 @@ type New struct {
 // this process with a free slot begins it at once; else the next free worker
 // does. Input is expected to have been checked against the pipeline's schema.
 func (s *Service) Start(ctx context.Context, n New) (gathering.Run, error) {
-	now := s.now().UTC().Truncate(time.Microsecond)
-	if err := checkNew(n); err != nil {
-		return gathering.Run{}, err
-	}
 	graph, err := s.pipelines.Graph(ctx, n.Pipeline, n.Version)
 	if err != nil {
+		return gathering.Run{}, err
+	}
+	r, err := s.newRun(ctx, graph, n)
+	if err != nil {
+		return gathering.Run{}, err
+	}
+	return s.insert(ctx, graph, r, gathering.RunQueuedData{
+		Pipeline: n.Pipeline, Version: n.Version, Input: n.Input, Vars: n.Vars,
+		Trigger: gathering.Trigger{Kind: "manual"}, Workspace: n.Workspace,
+	})
+}
+
+// newRun is the row of a new run, which is not stored yet.
+func (s *Service) newRun(ctx context.Context, graph *engine.Graph, n New) (gathering.Run, error) {
+	now := s.now().UTC().Truncate(time.Microsecond)
+	if err := checkNew(n); err != nil {
 		return gathering.Run{}, err
 	}
 	r := gathering.Run{
@@ -108,15 +120,11 @@ func (s *Service) Start(ctx context.Context, n New) (gathering.Run, error) {
 		return gathering.Run{}, err
 	}
 	r.Root = r.ID
-	queued := gathering.RunQueuedData{
-		Pipeline: n.Pipeline, Version: n.Version, Input: n.Input, Vars: n.Vars,
-		Trigger: gathering.Trigger{Kind: "manual"}, Workspace: n.Workspace,
-	}
 	if graph.Timeout > 0 {
 		deadline := now.Add(graph.Timeout)
 		r.Deadline = &deadline
 	}
-	return s.insert(ctx, graph, r, queued)
+	return r, nil
 }
 
 func checkNew(n New) error {
@@ -137,20 +145,27 @@ func checkNew(n New) error {
 	return nil
 }
 
-// insert stores a run with the first event of its log.
-func (s *Service) insert(ctx context.Context, graph *engine.Graph, r gathering.Run, queued gathering.RunQueuedData) (gathering.Run, error) {
-	state := engine.NewState(graph, r.ID, r.Root, r.Project)
-	turn, err := engine.Queue(state, r.CreatedAt, queued)
-	if err != nil {
-		return gathering.Run{}, err
-	}
-	return s.insertTurn(ctx, insertOf(r, r.CreatedAt), state, turn)
+// fresh is a new run that is not stored yet.
+type fresh struct {
+	row   insert
+	state *engine.State // after the first turn
+	turn  engine.Turn
 }
 
-// insertTurn stores a run with the first turn of its log and, with a local
+// insert stores a run with the first event of its log.
+func (s *Service) insert(ctx context.Context, graph *engine.Graph, r gathering.Run, queued gathering.RunQueuedData) (gathering.Run, error) {
+	f := fresh{row: insertOf(r, r.CreatedAt), state: engine.NewState(graph, r.ID, r.Root, r.Project)}
+	var err error
+	if f.turn, err = engine.Queue(f.state, r.CreatedAt, queued); err != nil {
+		return gathering.Run{}, err
+	}
+	return s.insertFresh(ctx, f)
+}
+
+// insertFresh stores a run with the first turn of its log and, with a local
 // worker that has a free slot, the first events of its work in the same commit.
-func (s *Service) insertTurn(ctx context.Context, in insert, state *engine.State, turn engine.Turn) (gathering.Run, error) {
-	r := in.run
+func (s *Service) insertFresh(ctx context.Context, f fresh) (gathering.Run, error) {
+	r, state, turn := f.row.run, f.state, f.turn
 	worker := s.local.take(r)
 	if worker != nil {
 		begin, err := engine.Next(state, r.CreatedAt, engine.Begin{})
@@ -163,7 +178,7 @@ func (s *Service) insertTurn(ctx context.Context, in insert, state *engine.State
 		r.Owner, r.Epoch = worker.instance, 1
 	}
 	l := newRunLog(s, r)
-	l.fresh = &in
+	l.fresh = &f.row
 	l.parentNode = state.Queued.Trigger.Node
 	l.workspace = state.Queued.Workspace // for children that this very commit starts
 	if worker != nil {
@@ -183,17 +198,6 @@ func (s *Service) insertTurn(ctx context.Context, in insert, state *engine.State
 		s.bell.Ring(topicClaim)
 	}
 	return r, nil
-}
-
-// Cancel asks a run to stop. Its work is told so as soon as its owner reads
-// its inbox; a parked run is claimed for it. A run that has ended is a
-// conflict.
-func (s *Service) Cancel(ctx context.Context, id gathering.RunID, by string) error {
-	data, err := json.Marshal(engine.CancelMail{By: by})
-	if err != nil {
-		return fmt.Errorf("encode the request to cancel %s: %w", id, err)
-	}
-	return s.send(ctx, id, engine.MailCancel, data)
 }
 
 // send puts an entry into a run's inbox and makes a parked run claimable.
