@@ -19,6 +19,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"sync"
 	"time"
 
 	"charm.land/fantasy"
@@ -46,6 +47,9 @@ type Loop struct {
 	Tools  *tool.Registry
 	Clock  func() time.Time // nil is time.Now; only measures how long steps took
 	Logger *slog.Logger     // nil logs nothing; gets the causes of tools' internal errors
+	// Guard is asked about each model call, by the name "provider:openai"; nil
+	// lets every call through.
+	Guard llm.Guard
 }
 
 // Task is what an agent shall do, and what was already done of it.
@@ -68,12 +72,21 @@ type Task struct {
 	// goroutines at once. What has happened is recorded even when ctx has
 	// ended: the context it is called with then has not.
 	Record func(ctx context.Context, step gathering.Step) error
+	// Fence, if it is not nil, is asked right before each model call and each
+	// tool call. Its error ends Run: that call was not made. It may be asked
+	// from several goroutines at once.
+	Fence func() error
+	// Delta, if it is not nil, is told what goes on while it does: one thing
+	// after the other, in the order of a turn. It must return soon, for the
+	// loop waits for it.
+	Delta func(Delta)
 }
 
 // Answer is what an agent came to.
 type Answer struct {
 	// Output is the JSON value that OutputSchema describes. Without a schema it
-	// is an object: "text", the answer; "model", the reference of who gave it;
+	// is an object: "text", the answer; "model", the reference of who gave it,
+	// which may be of the fallback chain;
 	// and, where the model has any, "notes", a list of remarks on how the answer
 	// came to be, and "metadata", what the model itself says about it.
 	Output json.RawMessage
@@ -86,13 +99,14 @@ type Answer struct {
 //
 //   - KindInvalid before the first call: no such model or tool, a missing key,
 //     a faulty schema
-//   - what the model call failed with; a delay that the provider asked for is
-//     kept, see [gathering.RetryAfter]
+//   - what the model call failed with, see [gathering.AgentSpec]: of a chain the
+//     last failure, with a message that names them all; a delay that the
+//     provider asked for is kept, see [gathering.RetryAfter]
 //   - KindExhausted with CodeMaxSteps or CodeRepeatedCall
 //   - KindInvalid when the answer does not match the schema after one repair
 //   - KindConflict with CodeUnknownOutcome when a call may have acted
 //   - KindInternal when a recorded step belongs to another conversation
-//   - the error of ctx when it ended, or of Record
+//   - the error of ctx when it ended, or of Record or Fence
 //
 // Errors of tools are not among them: the model gets to see them.
 func (l *Loop) Run(ctx context.Context, t Task) (Answer, error) {
@@ -108,7 +122,8 @@ func (l *Loop) Run(ctx context.Context, t Task) (Answer, error) {
 type conversation struct {
 	loop   *Loop
 	task   Task
-	model  fantasy.LanguageModel
+	models []candidate // the agent's own and its fallback chain
+	at     int         // the one in use
 	tools  toolbox
 	schema *schema.Schema // nil: the answer is text
 	log    steps
@@ -118,12 +133,15 @@ type conversation struct {
 	ids      map[string]bool // of tool calls
 	last     string          // the last call asked for
 	repeats  int             // how often in a row
+	fallback string          // why models[0] is not in use
+
+	telling sync.Mutex // held while Delta is
 }
 
 func (l *Loop) begin(ctx context.Context, t Task) (*conversation, error) {
 	c := &conversation{loop: l, task: t, log: readSteps(t.Steps), ids: map[string]bool{}}
 	var err error
-	if c.model, err = l.Models.Model(ctx, t.Spec.Model); err != nil {
+	if c.models, err = l.candidates(ctx, t.Spec); err != nil {
 		return nil, err
 	}
 	if c.tools, err = newToolbox(l.Tools, t.Spec.Tools); err != nil {

@@ -200,7 +200,7 @@ func TestAnswer(t *testing.T) {
 	if diff := cmp.Diff(`{"text":"Done.","model":"scripted/model"}`, string(answer.Output)); diff != "" {
 		t.Errorf("output (-want +got):\n%s", diff)
 	}
-	want := gathering.Usage{ModelCalls: 2, ToolCalls: 2, InputTokens: 13, OutputTokens: 8}
+	want := gathering.Usage{ModelCalls: 2, ToolCalls: 2, InputTokens: 13, OutputTokens: 8, CacheReadTokens: 2}
 	if diff := cmp.Diff(want, answer.Usage); diff != "" {
 		t.Errorf("usage (-want +got):\n%s", diff)
 	}

@@ -26,7 +26,7 @@ func instruction(schema json.RawMessage) string {
 // answer turns the last turn into the output. Where the answer does not match
 // the schema, wrong says how.
 func (c *conversation) answer(said turn) (output json.RawMessage, wrong *gathering.Error, err error) {
-	model := c.task.Spec.Model
+	model := said.model
 	switch said.Finish {
 	case fantasy.FinishReasonLength:
 		return nil, nil, gathering.NewError(gathering.KindTooLarge, "%s: the answer was cut off at the model's output limit", model)

@@ -31,7 +31,7 @@ func (c *conversation) call(ctx context.Context, n int, asked []toolCall) ([]too
 		calls.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			made[i], errs[i] = c.one(ctx, callKey(n, i), asked[i])
+			made[i], errs[i] = c.one(ctx, n, i, asked[i])
 		})
 	}
 	calls.Wait()
@@ -67,7 +67,8 @@ func callKey(n, i int) string { return fmt.Sprintf("turn/%d/call/%d", n, i+1) }
 
 // one returns the step of one call: from the log where it is recorded, and
 // else by making the call, once, and recording what came of it.
-func (c *conversation) one(ctx context.Context, key string, asked toolCall) (gathering.Step, error) {
+func (c *conversation) one(ctx context.Context, n, i int, asked toolCall) (gathering.Step, error) {
+	key := callKey(n, i)
 	step := gathering.Step{
 		Key: key, Kind: gathering.StepTool, Name: asked.Tool,
 		Request: digest(asked.Tool, canonical(asked.Arguments)),
@@ -76,7 +77,7 @@ func (c *conversation) one(ctx context.Context, key string, asked toolCall) (gat
 	if err != nil || found {
 		return recorded, err
 	}
-	if err := ctx.Err(); err != nil {
+	if err := c.mayCall(ctx); err != nil { // before an intent that would stay without a result
 		return gathering.Step{}, fmt.Errorf("call %s: %w", asked.Tool, err)
 	}
 	t, input, err := c.accept(asked)
@@ -86,7 +87,10 @@ func (c *conversation) one(ctx context.Context, key string, asked toolCall) (gat
 		step.Failure = gathering.FailureOf(err)
 		return step, c.record(ctx, step)
 	}
-	if err := c.make(ctx, &step, t, input); err != nil {
+	c.tell(Delta{Kind: DeltaCalled, Turn: n, Tool: step.Name, Step: key})
+	err = c.make(ctx, &step, t, input)
+	c.tell(Delta{Kind: DeltaReturned, Turn: n, Tool: step.Name, Step: key, Failed: err != nil || step.Failure != nil})
+	if err != nil {
 		return gathering.Step{}, err
 	}
 	return step, c.record(ctx, step)
@@ -119,8 +123,8 @@ func (c *conversation) accept(asked toolCall) (offered, json.RawMessage, error) 
 }
 
 // make makes the call and puts what came of it into step. It returns an error
-// where nothing can be said to have come of it: ctx ended or the outcome is
-// unknown.
+// where nothing can be said to have come of it: ctx ended, the fence is up or
+// the outcome is unknown.
 func (c *conversation) make(ctx context.Context, step *gathering.Step, t offered, input json.RawMessage) error {
 	once := t.spec.SideEffect && !t.spec.Idempotent
 	if once {
@@ -129,6 +133,9 @@ func (c *conversation) make(ctx context.Context, step *gathering.Step, t offered
 		if err := c.task.Record(ctx, intent); err != nil {
 			return fmt.Errorf("record intent %s: %w", step.Key, err)
 		}
+	}
+	if err := c.mayCall(ctx); err != nil {
+		return fmt.Errorf("call %s: %w", step.Name, err)
 	}
 	call := c.task.Call
 	call.Key += "/" + step.Key

@@ -46,12 +46,25 @@ func newToolbox(registry *tool.Registry, names []string) (toolbox, error) {
 		if err := json.Unmarshal(spec.Input, &input); err != nil {
 			return toolbox{}, fmt.Errorf("read input schema of %s: %w", name, err)
 		}
+		if required, ok := input["required"].([]any); ok {
+			input["required"] = texts(required) // the form that fantasy reads
+		}
 		wire := box.freeWireName(name)
 		box.offered = append(box.offered, offered{t, spec, wire, fantasy.FunctionTool{
 			Name: wire, Description: spec.Description, InputSchema: input,
 		}})
 	}
 	return box, nil
+}
+
+func texts(values []any) []string {
+	found := make([]string, 0, len(values))
+	for _, value := range values {
+		if text, ok := value.(string); ok {
+			found = append(found, text)
+		}
+	}
+	return found
 }
 
 // freeWireName makes two tools whose names differ only in what the wire does

@@ -18,10 +18,21 @@ import (
 type turn struct {
 	Text      string               `json:"text,omitempty"`
 	Reasoning *string              `json:"reasoning,omitempty"` // some models want it back with their calls
+	Thoughts  []thought            `json:"thoughts,omitempty"`  // instead of Reasoning, where they are signed
 	Calls     []toolCall           `json:"calls,omitempty"`
 	Finish    fantasy.FinishReason `json:"finish"`
 	Notes     []string             `json:"notes,omitempty"`
 	Metadata  json.RawMessage      `json:"metadata,omitempty"`
+
+	model string // who said it: the name of the step
+}
+
+// thought is a piece of reasoning that a provider signed and wants back as it
+// was, where it was.
+type thought struct {
+	Text   string          `json:"text,omitempty"`
+	Signed json.RawMessage `json:"signed"`           // fantasy's form
+	Before int             `json:"before,omitempty"` // which call it stands before, from 1; 0 is the text
 }
 
 // toolCall is a call that a model asked for. Tool is the tool's own name where
@@ -37,6 +48,7 @@ type message struct {
 	Role      fantasy.MessageRole `json:"role"`
 	Text      string              `json:"text,omitempty"`
 	Reasoning *string             `json:"reasoning,omitempty"`
+	Thoughts  []thought           `json:"thoughts,omitempty"`
 	Calls     []toolCall          `json:"calls,omitempty"`
 	Results   []toolResult        `json:"results,omitempty"`
 }
@@ -48,14 +60,19 @@ type toolResult struct {
 	Failure *gathering.Failure `json:"failure,omitempty"`
 }
 
-func (t turn) message() message {
-	return message{Role: fantasy.MessageRoleAssistant, Text: t.Text, Reasoning: t.Reasoning, Calls: t.Calls}
+func (t *turn) message() message {
+	return message{
+		Role: fantasy.MessageRoleAssistant, Text: t.Text,
+		Reasoning: t.Reasoning, Thoughts: t.Thoughts, Calls: t.Calls,
+	}
 }
+
+func turnKey(n int) string { return fmt.Sprintf("turn/%d", n) }
 
 // turn returns what the model says next: from the log where it is recorded,
 // and else by asking it, once, and recording what it said.
 func (c *conversation) turn(ctx context.Context, n int) (turn, error) {
-	key := fmt.Sprintf("turn/%d", n)
+	key := turnKey(n)
 	request, err := c.request()
 	if err != nil {
 		return turn{}, err
@@ -65,7 +82,7 @@ func (c *conversation) turn(ctx context.Context, n int) (turn, error) {
 		return turn{}, err
 	}
 	if !found {
-		if step, err = c.ask(ctx, key, request); err != nil {
+		if step, err = c.ask(ctx, n, request); err != nil {
 			return turn{}, err
 		}
 	}
@@ -77,6 +94,7 @@ func (c *conversation) turn(ctx context.Context, n int) (turn, error) {
 	if err := json.Unmarshal(step.Result, &said); err != nil {
 		return turn{}, fmt.Errorf("read step %s: %w", key, err)
 	}
+	said.model = step.Name
 	for _, asked := range said.Calls {
 		c.ids[asked.ID] = true
 	}
@@ -84,7 +102,8 @@ func (c *conversation) turn(ctx context.Context, n int) (turn, error) {
 }
 
 // request identifies what is asked in a turn: everything that was said so far
-// and what the answer may be. How the schema is put into words and how a tool
+// and what the answer may be. It names the agent's own model, whichever of its
+// chain answers: that may differ after a crash. How the schema is put into words and how a tool
 // describes itself may differ between the process that asked and the one that
 // goes on.
 func (c *conversation) request() (string, error) {
@@ -101,52 +120,18 @@ func (c *conversation) request() (string, error) {
 	return digest(string(data)), nil
 }
 
-// ask makes one model call and records what came of it. A failed call and an
-// empty answer are not recorded: they may be made again.
-func (c *conversation) ask(ctx context.Context, key, request string) (gathering.Step, error) {
-	if err := ctx.Err(); err != nil {
-		return gathering.Step{}, fmt.Errorf("ask for %s: %w", key, err)
-	}
-	began := c.loop.now()
-	c.usage.ModelCalls++
-	response, err := c.model.Generate(ctx, c.prompt())
-	if err != nil {
-		return gathering.Step{}, fmt.Errorf("ask for %s: %w", key, err)
-	}
-	took := c.loop.now().Sub(began)
-	used := gathering.Usage{
-		ModelCalls:   1,
-		InputTokens:  response.Usage.InputTokens + response.Usage.CacheReadTokens + response.Usage.CacheCreationTokens,
-		OutputTokens: response.Usage.OutputTokens,
-	}
-	c.usage.InputTokens += used.InputTokens
-	c.usage.OutputTokens += used.OutputTokens
-	said := c.read(response, key)
-	if len(said.Calls) == 0 && strings.TrimSpace(said.Text) == "" && said.Finish != fantasy.FinishReasonContentFilter {
-		return gathering.Step{}, gathering.NewError(gathering.KindUnavailable,
-			"%s: the model answered with nothing", c.task.Spec.Model)
-	}
-	result, err := json.Marshal(said)
-	if err != nil {
-		return gathering.Step{}, fmt.Errorf("encode %s: %w", key, err)
-	}
-	step := gathering.Step{
-		Key: key, Kind: gathering.StepModel, Name: c.task.Spec.Model, Request: request,
-		Result: result, Usage: &used, Took: gathering.Duration(took),
-	}
-	return step, c.record(ctx, step)
-}
-
 // read turns a response into what is recorded of it. Every call gets an ID that
 // no other call of the conversation has.
-func (c *conversation) read(response *fantasy.Response, key string) turn {
+func (c *conversation) read(response *fantasy.Response, key string) (turn, error) {
 	said := turn{Finish: response.FinishReason, Metadata: llm.Metadata(response)}
 	for _, content := range response.Content {
 		if text, ok := fantasy.AsContentType[fantasy.TextContent](content); ok {
 			said.Text += text.Text
 		}
 		if reasoning, ok := fantasy.AsContentType[fantasy.ReasoningContent](content); ok {
-			said.Reasoning = &reasoning.Text
+			if err := said.think(reasoning); err != nil {
+				return turn{}, fmt.Errorf("read reasoning of %s: %w", key, err)
+			}
 		}
 		asked, ok := fantasy.AsContentType[fantasy.ToolCallContent](content)
 		if !ok || asked.ProviderExecuted {
@@ -164,7 +149,28 @@ func (c *conversation) read(response *fantasy.Response, key string) turn {
 			said.Notes = append(said.Notes, warning.Message)
 		}
 	}
-	return said
+	return said, nil
+}
+
+// think adds a piece of reasoning to a turn.
+func (t *turn) think(reasoning fantasy.ReasoningContent) error {
+	if len(reasoning.ProviderMetadata) == 0 {
+		if t.Reasoning == nil {
+			t.Reasoning = new(string)
+		}
+		*t.Reasoning += reasoning.Text
+		return nil
+	}
+	signed, err := json.Marshal(reasoning.ProviderMetadata)
+	if err != nil {
+		return err
+	}
+	before := 0
+	if t.Text != "" || len(t.Calls) > 0 {
+		before = len(t.Calls) + 1
+	}
+	t.Thoughts = append(t.Thoughts, thought{reasoning.Text, signed, before})
+	return nil
 }
 
 // prompt is the conversation as the model gets it.
@@ -189,10 +195,12 @@ func (c *conversation) parts(m message) []fantasy.MessagePart {
 	if m.Reasoning != nil {
 		parts = append(parts, fantasy.ReasoningPart{Text: *m.Reasoning})
 	}
+	parts = append(parts, m.thoughts(0)...)
 	if m.Text != "" {
 		parts = append(parts, fantasy.TextPart{Text: m.Text})
 	}
-	for _, asked := range m.Calls {
+	for i, asked := range m.Calls {
+		parts = append(parts, m.thoughts(i+1)...)
 		parts = append(parts, fantasy.ToolCallPart{
 			ToolCallID: asked.ID, ToolName: c.tools.wireName(asked.Tool), Input: arguments(asked),
 		})
@@ -203,6 +211,26 @@ func (c *conversation) parts(m message) []fantasy.MessagePart {
 			output = fantasy.ToolResultOutputContentError{Error: errors.New("error: " + r.Failure.Err().Public())}
 		}
 		parts = append(parts, fantasy.ToolResultPart{ToolCallID: r.ID, Output: output})
+	}
+	return parts
+}
+
+// thoughts are those that stand before a call, or with 0 before the text. One
+// of a provider that this process does not know goes without its signature.
+func (m *message) thoughts(before int) []fantasy.MessagePart {
+	var parts []fantasy.MessagePart
+	for _, t := range m.Thoughts {
+		if t.Before != before {
+			continue
+		}
+		part := fantasy.ReasoningPart{Text: t.Text}
+		var signed map[string]json.RawMessage
+		if json.Unmarshal(t.Signed, &signed) == nil {
+			if options, err := fantasy.UnmarshalProviderOptions(signed); err == nil {
+				part.ProviderOptions = options
+			}
+		}
+		parts = append(parts, part)
 	}
 	return parts
 }

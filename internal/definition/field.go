@@ -109,6 +109,8 @@ func (l *loader) shape(d *draft, field *Field, v *value) {
 		l.tools(at, v)
 	case FieldModel:
 		l.model(at, v)
+	case FieldModels:
+		l.models(at, v, "")
 	case FieldAgent, FieldTool, FieldPipeline:
 		l.reference(at, field.Type, v)
 	case FieldItem:

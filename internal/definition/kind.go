@@ -89,6 +89,7 @@ const (
 	FieldTool      FieldType = "tool"      // the name of a tool
 	FieldTools     FieldType = "tools"     // a list of the names of tools
 	FieldModel     FieldType = "model"     // a model, as provider/model
+	FieldModels    FieldType = "models"    // a list of models to fall back to
 	FieldPipeline  FieldType = "pipeline"  // the name of a stored pipeline, or a file beside this one
 	FieldSchema    FieldType = "schema"    // a JSON Schema
 	FieldRetry     FieldType = "retry"     // as in a [gathering.Retry]; of the common fields alone

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 
 	"gathering"
 	"gathering/internal/definition"
@@ -16,6 +17,7 @@ func kinds() []definition.Kind {
 		{Name: "agent", MaxIn: -1, OneOf: []string{"agent", "model"}, Fields: []definition.Field{
 			{Name: "agent", Type: definition.FieldAgent, Summary: "the agent that works"},
 			{Name: "model", Type: definition.FieldModel},
+			{Name: "fallback_models", Type: definition.FieldModels, With: "model", Optional: true},
 			{Name: "prompt", Type: definition.FieldString, With: "model", Optional: true},
 			{Name: "tools", Type: definition.FieldTools, With: "model", Optional: true},
 			{Name: "task", Type: definition.FieldText, Required: true, Summary: "what the agent is asked to do"},
@@ -156,7 +158,7 @@ func checker() *definition.Checker {
 			return spec, ok
 		},
 		Model: func(ref string) error {
-			if ref == "offline/extract" {
+			if strings.HasPrefix(ref, "offline/") {
 				return nil
 			}
 			return gathering.NewError(gathering.KindInvalid, "set OPENAI_API_KEY to use it")

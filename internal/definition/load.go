@@ -149,11 +149,14 @@ func (l *loader) agent(at place, v *value) gathering.AgentSpec {
 	if !l.object(at, v, "a mapping such as {model: offline/extract, prompt: …}") {
 		return spec
 	}
-	l.unknown(at, v, []string{"model", "prompt", "tools", "max_steps"}, "an agent")
+	l.unknown(at, v, []string{"model", "fallback", "prompt", "tools", "max_steps"}, "an agent")
 	if model := v.member("model"); model.absent() {
 		l.add(at.in("model", v.line), "is missing", "the model it uses, as provider/model")
 	} else {
 		spec.Model = l.model(at.in("model", model.line), model)
+	}
+	if fallback := v.member("fallback"); !fallback.absent() {
+		spec.Fallback = l.models(at.in("fallback", fallback.line), fallback, spec.Model)
 	}
 	if prompt := v.member("prompt"); !prompt.absent() {
 		here := at.in("prompt", prompt.line)
@@ -183,6 +186,20 @@ func (l *loader) model(at place, v *value) string {
 		}
 	}
 	return ref
+}
+
+// models reads the models that an agent falls back to from its own.
+func (l *loader) models(at place, v *value, own string) []string {
+	refs := l.texts(at, v)
+	for i, item := range v.items {
+		if ref := l.model(at.item(i, item.line), item); ref != "" && ref == own {
+			l.add(at.item(i, item.line), "is the agent's own model", "leave it out")
+		}
+	}
+	if len(v.items) > gathering.MaxFallback {
+		l.add(at, "are "+strconv.Itoa(len(v.items))+" models", "at most "+strconv.Itoa(gathering.MaxFallback))
+	}
+	return refs
 }
 
 // tools reads a list of tools, reporting those that do not exist.

@@ -58,6 +58,7 @@ func agentKind() kind {
 		Fields: []definition.Field{
 			{Name: "agent", Type: definition.FieldAgent, Summary: "the agent that works"},
 			{Name: "model", Type: definition.FieldModel, Summary: `the model of an agent made here, as in "offline/extract"`},
+			{Name: "fallback_models", Type: definition.FieldModels, With: "model", Optional: true, Summary: "the models it falls back to, in this order"},
 			{Name: "prompt", Type: definition.FieldString, With: "model", Optional: true, Summary: "what the agent made here is told to be"},
 			{Name: "tools", Type: definition.FieldTools, With: "model", Optional: true, Summary: "the tools the agent made here may use"},
 			{Name: "task", Type: definition.FieldText, Required: true, Summary: "what the agent is asked to do"},

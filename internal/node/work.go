@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"gathering"
 	"gathering/internal/agent"
@@ -67,7 +68,7 @@ func bindAgent(b *binding) (engine.Node, error) {
 	spec := b.def.Agents[b.text("agent")]
 	if b.has("model") {
 		spec = gathering.AgentSpec{Model: b.text("model"), Prompt: b.text("prompt")}
-		if err := b.decode("tools", &spec.Tools); err != nil {
+		if err := errors.Join(b.decode("tools", &spec.Tools), b.decode("fallback_models", &spec.Fallback)); err != nil {
 			return engine.Node{}, err
 		}
 	}

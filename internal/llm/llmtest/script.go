@@ -89,6 +89,9 @@ func (p Provider) Check(name string) error {
 	return nil
 }
 
+// Facts are those of a model that is known to be free.
+func (Provider) Facts(string) llm.Facts { return llm.Facts{Priced: true} }
+
 // Asked returns the calls made so far, in order.
 func (s *Script) Asked() []fantasy.Call {
 	s.mu.Lock()

@@ -48,6 +48,9 @@ func (Provider) Check(name string) error {
 	return nil
 }
 
+// Facts are those of a model that runs here and is free.
+func (Provider) Facts(string) llm.Facts { return llm.Facts{Priced: true} }
+
 // Model returns the model "extract".
 func (p Provider) Model(_ context.Context, name string) (fantasy.LanguageModel, error) {
 	if err := p.Check(name); err != nil {
