@@ -85,6 +85,7 @@ type grammar struct {
 	Breakers breakersCmd `cmd:"" help:"Look at circuit breakers, open and close them."`
 	Kinds    kindsCmd    `cmd:"" help:"Tell the kinds of node and their fields."`
 	Tools    toolsCmd    `cmd:"" help:"Tell the tools that nodes and agents may call."`
+	Bench    benchCmd    `cmd:"" help:"Measure how fast this machine and its database are."`
 	Migrate  migrateCmd  `cmd:"" help:"Bring the database's schema up to date."`
 	Version  versionCmd  `cmd:"" help:"Tell which build this is."`
 }

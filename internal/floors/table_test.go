@@ -20,6 +20,7 @@ func floors() []floor {
 		{height: 12, path: "cmd/gathering", about: "the program; alone touches the process: arguments, environment, streams, signals, exit code", beside: []string{"internal/cli"}},
 		{height: 12, path: "internal/cli", about: "the command line: commands, flags, output, exit codes"},
 		{height: 11, path: "internal/app", about: "puts the parts together; holds no logic"},
+		{height: 11, path: "internal/bench", about: "measures runs per second beside the bare limit of the database", beside: []string{"internal/app"}},
 		{height: 10, path: "internal/api", about: "what a client may ask, a file per resource"},
 		{height: 8, path: "internal/node", about: "makes each kind of node runnable; alone knows every kind"},
 		{height: 6, path: "internal/agent", about: "the durable loop of model turns and tool calls"},

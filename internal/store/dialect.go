@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Database is one of the two databases.
@@ -138,6 +140,20 @@ func oneRowSource(query string, columns []Column, given int) string {
 	}
 	b.WriteString(") AS w")
 	return strings.ReplaceAll(query, "{rows}", b.String())
+}
+
+// joinedSource expands {joined} in query for a parameter that holds the texts
+// joined already, as on SQLite.
+func joinedSource(query string, given int) string {
+	return strings.ReplaceAll(query, "{joined}", "(SELECT $"+strconv.Itoa(given+1)+" AS text) AS j")
+}
+
+func createSchema(name string) string {
+	return "CREATE SCHEMA " + pgx.Identifier{name}.Sanitize()
+}
+
+func dropSchema(name string) string {
+	return "DROP SCHEMA " + pgx.Identifier{name}.Sanitize() + " CASCADE"
 }
 
 func separate(b *strings.Builder, i int) {

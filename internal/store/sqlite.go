@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"modernc.org/sqlite"
@@ -163,8 +162,7 @@ func (s *statement) runOn(ctx context.Context, tx *Tx, members *sqliteMembers) e
 	case single:
 		return tx.runStatement(ctx, s.query, s.args, s.scan)
 	case joined:
-		query := strings.ReplaceAll(s.query, "{joined}", "(SELECT $"+strconv.Itoa(len(s.args)+1)+" AS text) AS j")
-		return tx.runStatement(ctx, query, append(slices.Clip(s.args), s.join(*members)), nil)
+		return tx.runStatement(ctx, joinedSource(s.query, len(s.args)), append(slices.Clip(s.args), s.join(*members)), nil)
 	case guard:
 		return s.judge(ctx, tx, members)
 	case many, guarded:

@@ -2,14 +2,9 @@ package storetest
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
-	"fmt"
-	"net/url"
 	"os"
-	"strings"
 
-	"github.com/jackc/pgx/v5"
+	"gathering/internal/store"
 )
 
 // newSchema makes a schema of its own in the test server, and returns the URL
@@ -19,20 +14,7 @@ func newSchema(ctx context.Context) (where string, drop func(context.Context) er
 	if err != nil {
 		return "", nil, err
 	}
-	name := "test_" + strings.ToLower(rand.Text())
-	if err := runAlone(ctx, server, "CREATE SCHEMA "+name); err != nil {
-		return "", nil, err
-	}
-	u, err := url.Parse(server)
-	if err != nil {
-		return "", nil, fmt.Errorf("read the test server's URL: %w", err)
-	}
-	query := u.Query()
-	query.Set("search_path", name)
-	u.RawQuery = query.Encode()
-	return u.String(), func(ctx context.Context) error {
-		return runAlone(ctx, server, "DROP SCHEMA "+name+" CASCADE")
-	}, nil
+	return store.NewSchema(ctx, server, "test")
 }
 
 // serverURL is TEST_DATABASE_URL, or a server started for this test binary.
@@ -45,14 +27,4 @@ func serverURL() (string, error) {
 		return "", err
 	}
 	return s.url(), nil
-}
-
-func runAlone(ctx context.Context, server, statement string) (err error) {
-	conn, err := pgx.Connect(ctx, server)
-	if err != nil {
-		return fmt.Errorf("connect to the test server: %w", err)
-	}
-	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
-	_, err = conn.Exec(ctx, statement)
-	return err
 }

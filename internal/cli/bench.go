@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gathering/internal/bench"
+)
+
+type benchCmd struct {
+	Runs benchRunsCmd `cmd:"" help:"Measure how many runs a second there are on this database, in a place of its own that is removed afterwards."`
+}
+
+type benchRunsCmd struct {
+	Nodes    int           `default:"5" help:"Nodes of work after the trigger."`
+	Inflight int           `default:"256" help:"Runs under way at once."`
+	Duration time.Duration `default:"5s" help:"How long runs are measured, and as long again their bare limit."`
+	JSON     bool          `name:"json" help:"Print one JSON document."`
+}
+
+// Run measures runs.
+func (c *benchRunsCmd) Run(ctx context.Context, s *shell) error {
+	if c.Nodes < 1 || c.Inflight < 1 || c.Duration <= 0 {
+		return &usageError{fmt.Errorf("--nodes, --inflight and --duration must be more than 0")}
+	}
+	ctx, stop := s.interruptible(ctx)
+	defer stop()
+	result, err := bench.Runs(ctx, bench.Options{App: s.appOptions(), Nodes: c.Nodes, Inflight: c.Inflight, Duration: c.Duration})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeDocument(s.Stdout, result)
+	}
+	s.say("%s, %d nodes, %d in flight: %.0f runs/s, p50 %.2f ms, p99 %.2f ms; the bare limit is %.0f runs/s, ratio %.2f",
+		result.Database, result.Nodes, result.Inflight, result.Rate, result.P50, result.P99, result.Limit, result.Ratio)
+	return nil
+}
