@@ -137,6 +137,9 @@ func (l *runLog) row(m *member, c engine.Commit) {
 	case ended:
 		u.owner = ""
 		u.finished = m.now.UnixMicro()
+		if l.run.Parent == "" && deadLetter(c.State) {
+			u.dead = u.finished
+		}
 	case c.Park:
 		u.owner = ""
 		if !c.ReadyAt.IsZero() {
@@ -144,6 +147,12 @@ func (l *runLog) row(m *member, c engine.Commit) {
 		}
 	}
 	m.update = u
+}
+
+// deadLetter reports whether somebody is to look at a run that ended so. A run
+// with a parent is its parent's business.
+func deadLetter(state gathering.RunState) bool {
+	return state == gathering.RunFailed || state == gathering.RunTimedOut || state == gathering.RunBudgetExhausted
 }
 
 // startChild inserts a child run with its first event. A child that cannot be
