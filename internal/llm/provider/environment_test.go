@@ -30,6 +30,13 @@ func TestFromEnvironment(t *testing.T) {
 		"no key":            {nil, "openai/gpt-4o", "set OPENAI_API_KEY to use openai/gpt-4o"},
 		"empty key":         {map[string]string{"OPENAI_API_KEY": " "}, "openai/gpt-4o", "set OPENAI_API_KEY to use openai/gpt-4o"},
 		"key":               {map[string]string{"OPENAI_API_KEY": "k"}, "openai/gpt-4o", ""},
+		"anthropic, no key": {nil, "anthropic/claude-opus-5", "set ANTHROPIC_API_KEY to use anthropic/claude-opus-5"},
+		"google, no key":    {nil, "google/gemini-2.5-pro", "set GEMINI_API_KEY to use google/gemini-2.5-pro"},
+		"google, first key": {map[string]string{"GEMINI_API_KEY": "k"}, "google/gemini-2.5-pro", ""},
+		"google, other key": {map[string]string{"GOOGLE_API_KEY": "k"}, "google/gemini-2.5-pro", ""},
+		"google, not its own": {
+			map[string]string{"GOOGLE_API_KEY": "k"}, "google/claude-opus-5", "google has no models of Anthropic; use anthropic/claude-opus-5",
+		},
 		"ollama needs none": {nil, "ollama/qwen3:8b", ""},
 		"catalogue":         {nil, "deepseek/deepseek-chat", "set DEEPSEEK_API_KEY to use deepseek/deepseek-chat"},
 		"catalogue, key":    {map[string]string{"DEEPSEEK_API_KEY": "k"}, "deepseek/deepseek-chat", ""},
@@ -69,6 +76,7 @@ func TestFromEnvironmentFaults(t *testing.T) {
 		"no address":      {map[string]string{"GATHERING_PROVIDERS": "box"}, "GATHERING_PROVIDER_BOX_URL"},
 		"bad name":        {map[string]string{"GATHERING_PROVIDERS": "Box Car"}, "GATHERING_PROVIDERS"},
 		"bad OLLAMA_HOST": {map[string]string{"OLLAMA_HOST": "ftp://x"}, "OLLAMA_HOST"},
+		"bad networks":    {map[string]string{"GATHERING_ALLOW_PRIVATE_NETWORKS": "secret"}, "GATHERING_ALLOW_PRIVATE_NETWORKS"},
 		"password in URL": {map[string]string{"OPENAI_BASE_URL": "https://u:secret@host/v1"}, "openai"},
 		"key on two lines": {
 			map[string]string{"OPENAI_API_KEY": "secret\nsecret"}, "OPENAI_API_KEY",
