@@ -42,6 +42,8 @@ type Options struct {
 	// tools has a circuit breaker.
 	Providers []llm.Provider
 	Tools     []tool.Tool
+	// Circuits says when circuit breakers open and for how long; see the defaults there.
+	Circuits breaker.Limits
 	// Commit wraps every commit of the database, see [store.Options].
 	Commit func(ctx context.Context, commit func() error) error
 }
@@ -67,7 +69,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the data directory: %w", err)
 	}
-	circuits := breaker.New(breaker.Options{Logger: o.Logger, Now: o.Now})
+	circuits := breaker.New(breaker.Options{Limits: o.Circuits, Logger: o.Logger, Now: o.Now})
 	models, tools, err := parts(o, data, circuits)
 	if err != nil {
 		return nil, err
@@ -83,7 +85,7 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	a.Pipelines = &pipeline.Store{DB: db, Now: o.Now}
 	a.Catalog, err = node.NewCatalog(a.Pipelines, &node.Binder{
 		Tools:  tools,
-		Agents: &agent.Loop{Models: models, Tools: tools, Clock: o.Now, Logger: o.Logger},
+		Agents: &agent.Loop{Models: models, Tools: tools, Clock: o.Now, Logger: o.Logger, Guard: circuits},
 	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())

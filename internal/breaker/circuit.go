@@ -22,10 +22,13 @@ type Limits struct {
 	// Patience is how long a call that is let through while the breaker is
 	// half open keeps others from being let through as well; 1 min.
 	Patience time.Duration
-	// Recheck is what callers are told to wait where nobody knows until when:
-	// while somebody keeps it open, and at most while a call is let through to
-	// see; 1 min and 5 s.
-	Recheck, RecheckHalfOpen time.Duration
+	// Recheck is how long callers are told to wait at least while somebody
+	// keeps it open, who may close it at any time; 30 s. It grows to a quarter
+	// of the time for which it has been open, up to MaxRecheck; 15 min.
+	Recheck, MaxRecheck time.Duration
+	// RecheckHalfOpen is how long callers are told to wait while a call is let
+	// through to see; 5 s.
+	RecheckHalfOpen time.Duration
 	// Hasty is how long a call must have had before its giving up for lack of
 	// time counts as a failure; 1 s. Below that it tells of its caller's haste.
 	Hasty time.Duration
@@ -50,7 +53,8 @@ func (l Limits) withDefaults() Limits {
 	duration(&l.Open, 30*time.Second)
 	duration(&l.MaxOpen, 5*time.Minute)
 	duration(&l.Patience, time.Minute)
-	duration(&l.Recheck, time.Minute)
+	duration(&l.Recheck, 30*time.Second)
+	duration(&l.MaxRecheck, 15*time.Minute)
 	duration(&l.RecheckHalfOpen, 5*time.Second)
 	duration(&l.Hasty, time.Second)
 	return l
@@ -109,8 +113,8 @@ func (c *circuit) admit(now time.Time) (permit, *refusal) {
 	if !c.open {
 		return p, nil
 	}
-	if wait := c.halfOpenIn(now); wait > 0 {
-		return permit{}, c.refuse(wait)
+	if c.until.IsZero() || c.until.After(now) {
+		return permit{}, c.refuse(now)
 	}
 	if !c.probe.IsZero() && now.Sub(c.probe) < c.limits.Patience {
 		text := fmt.Sprintf("the circuit of %s is half open: one call is seeing whether it can be closed", shown(c.name))
@@ -120,27 +124,24 @@ func (c *circuit) admit(now time.Time) (permit, *refusal) {
 	return p, nil
 }
 
-// halfOpenIn is how long an open breaker refuses every call from now on; 0 when
-// it is half open.
-func (c *circuit) halfOpenIn(now time.Time) time.Duration {
-	if c.until.IsZero() {
-		return c.limits.Recheck
+// refuse says why an open breaker lets no call through.
+func (c *circuit) refuse(now time.Time) *refusal {
+	why, end := fmt.Sprintf("is open after %d failures", c.failures), "it stays so until it is reset"
+	wait := c.until.Sub(now)
+	if !c.until.IsZero() {
+		end = "it lets a call through in " + (wait + time.Second - 1).Truncate(time.Second).String()
 	}
-	return max(c.until.Sub(now), 0)
-}
-
-func (c *circuit) refuse(wait time.Duration) *refusal {
-	why, until := fmt.Sprintf("is open after %d failures", c.failures), "it stays so until it is reset"
 	if c.byHand() {
 		why = "was opened by hand"
 		if c.reason != "" {
 			why += " (" + c.reason + ")"
 		}
+		recheck := min(max(now.Sub(c.since)/4, c.limits.Recheck), c.limits.MaxRecheck)
+		if c.until.IsZero() || recheck < wait {
+			wait = recheck
+		}
 	}
-	if !c.until.IsZero() {
-		until = "it lets a call through in " + (wait + time.Second - 1).Truncate(time.Second).String()
-	}
-	return &refusal{fmt.Sprintf("the circuit of %s %s; %s", shown(c.name), why, until), wait}
+	return &refusal{fmt.Sprintf("the circuit of %s %s; %s", shown(c.name), why, end), wait}
 }
 
 // record notes how a call that was let through ended, and returns the change

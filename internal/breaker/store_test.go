@@ -156,10 +156,12 @@ func TestTripAndReset(t *testing.T) {
 		const byHand = "the circuit of host api.example.com:443 was opened by hand (they move house); it stays so until it is reset"
 		for _, r := range []*breaker.Registry{a, b} {
 			state(t, r, host)
-			refused(t, r, byHand, time.Minute)
+			refused(t, r, byHand, 30*time.Second)
 		}
+		c.pass(20 * time.Minute)
+		refused(t, a, byHand, 5*time.Minute)
 		c.pass(365 * 24 * time.Hour)
-		refused(t, a, byHand, time.Minute)
+		refused(t, a, byHand, 15*time.Minute)
 
 		if got, err = b.Reset(t.Context(), host, "bob"); err != nil || got.State != gathering.BreakerClosed || got.By != "bob" {
 			t.Errorf("got %+v, %v, want it closed", got, err)
@@ -190,8 +192,10 @@ func TestTripUntil(t *testing.T) {
 		if _, err := r.Trip(t.Context(), host, "ada", "", c.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		refused(t, r, "the circuit of host api.example.com:443 was opened by hand; it lets a call through in 1h0m0s", time.Hour)
-		c.pass(time.Hour)
+		refused(t, r, "the circuit of host api.example.com:443 was opened by hand; it lets a call through in 1h0m0s", 30*time.Second)
+		c.pass(59*time.Minute + 50*time.Second)
+		refused(t, r, "the circuit of host api.example.com:443 was opened by hand; it lets a call through in 10s", 10*time.Second)
+		c.pass(10 * time.Second)
 		if got := try(t, r, 2, errDown); got != 1 {
 			t.Errorf("%d calls were made once its time was up, want 1", got)
 		}
