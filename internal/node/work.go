@@ -82,7 +82,7 @@ func bindAgent(b *binding) (engine.Node, error) {
 			}
 			answer, err := b.Agents.Run(ctx, agent.Task{
 				Spec: spec, Task: text, OutputSchema: schema, OnUnknown: onUnknown,
-				Call: call(job), Steps: job.Steps, Record: job.Record,
+				Call: call(job), Steps: job.Steps, Record: job.Record, Fence: job.Fence,
 			})
 			return engine.Outcome{Output: answer.Output}, err
 		},
