@@ -42,6 +42,7 @@ const (
 	CodeFenced         = "fenced"           // another instance owns the run by now
 	CodeDirectoryHeld  = "directory_held"   // another process holds the data directory
 	CodeUnknownOutcome = "unknown_outcome"  // a call may have acted and nobody can tell
+	CodeNotSent        = "not_sent"         // a call was stopped before anything of it left: it has not acted
 	CodeCircuitOpen    = "circuit_open"     // the circuit breaker of what was to be called is open; nothing was called
 )
 

@@ -30,6 +30,9 @@ type Finished struct {
 	Outcome    Outcome
 	Failure    *gathering.Failure
 	RetryAfter time.Duration // what the other side asked for, where it did
+	// Unbegun: the run was let go before the attempt did anything. It is made
+	// again by whoever has the run next.
+	Unbegun bool
 }
 
 // Stepped is a step made by a [Work] node.

@@ -128,6 +128,8 @@ func (t *turn) finished(m Finished) {
 	switch {
 	case m.Failure == nil:
 		t.completed(i, m.Outcome)
+	case m.Unbegun && !halting:
+		t.postpone(i, m.Failure, 0)
 	case m.Failure.Code == gathering.CodeUnknownOutcome && n.OnUnknown == gathering.OnUnknownRetry && !halting:
 		t.retry(i, m.Failure, t.backoff(i, m.RetryAfter))
 	case m.Failure.Code == gathering.CodeUnknownOutcome:

@@ -411,7 +411,7 @@ func (o *Owner) drain(logging, stopped context.Context, received []envelope) (En
 func (o *Owner) withoutInterrupted(batch []envelope) []envelope {
 	return slices.DeleteFunc(batch, func(e envelope) bool {
 		f, ok := e.message.(Finished)
-		interrupted := ok && f.Failure != nil && f.Failure.Kind == gathering.KindCancelled
+		interrupted := ok && f.Failure != nil && f.Failure.Kind == gathering.KindCancelled && !f.Unbegun
 		if interrupted {
 			o.workEnded(f.Node)
 		}

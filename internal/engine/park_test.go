@@ -336,11 +336,16 @@ func TestLettingGoOfARunThatEnds(t *testing.T) {
 	})
 }
 
-// TestLettingGoBeforeTheStart has an owner whose time is over when it begins.
+// TestLettingGoBeforeTheStart has an owner whose time is over when it begins:
+// nobody needs to ask what became of work that had not begun.
 func TestLettingGoBeforeTheStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, []engine.Node{trigger("t"), takes("a", time.Hour)}, "t→a")
+		a := takes("a", time.Hour)
+		work, _ := a.Do.(engine.Work)
+		work.Idempotent = false
+		a.Do = work
+		s := newStage(t, []engine.Node{trigger("t"), a}, "t→a")
 		ctx, stop := context.WithCancel(t.Context())
 		stop()
 		end := <-s.start(ctx)
@@ -348,25 +353,28 @@ func TestLettingGoBeforeTheStart(t *testing.T) {
 		if end.took != 0 {
 			t.Errorf("the owner let go after %s, want at once", end.took)
 		}
-		s.wantHistory("run.queued run.started t:completed a:started")
+		s.wantHistory("run.queued run.started t:completed a:started a:retrying")
 		s.play(engine.Ended)
-		s.wantHistory("run.queued run.started t:completed a:started run.resumed a:completed run.completed")
+		s.wantHistory("run.queued run.started t:completed a:started a:retrying run.resumed a:started a:completed run.completed")
+		if got := s.node("a").Attempts; got != 1 {
+			t.Errorf("it took %d attempts, want 1", got)
+		}
 	})
 }
 
-// TestLogThatFailsWhileLettingGo loses the log with the last result.
-func TestLogThatFailsWhileLettingGo(t *testing.T) {
+// TestStoppedBeforeAnythingWasSent stops calls that say so: cancelled or out of
+// time, they have not acted.
+func TestStoppedBeforeAnythingWasSent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, []engine.Node{trigger("t"), does("a", func(ctx context.Context, _ engine.Job) (engine.Outcome, error) {
+		a := engine.Node{ID: "a", Timeout: time.Minute, Do: engine.Work{Run: func(ctx context.Context, _ engine.Job) (engine.Outcome, error) {
 			<-ctx.Done()
-			return engine.Outcome{}, nil
-		})}, "t→a")
-		s.log.before = func(int, *engine.Commit) error { return errAway }
-		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
-		defer stop()
-		if end := <-s.start(ctx); end.ending != engine.Released || !errors.Is(end.err, errAway) {
-			t.Errorf("got %d, %v, want the run released with the log's error", end.ending, end.err)
+			return engine.Outcome{}, gathering.NewError(gathering.KindTimeout, "not yet sent").WithCode(gathering.CodeNotSent)
+		}}}
+		s := newStage(t, []engine.Node{trigger("t"), a}, "t→a")
+		s.play(engine.Ended)
+		if got := s.node("a"); got.State != gathering.NodeTimedOut {
+			t.Errorf("got %s, want a node that timed out", got.State)
 		}
 	})
 }

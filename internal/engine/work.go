@@ -135,7 +135,9 @@ func finished(ctx context.Context, work Work, job Job, a attempted) Finished {
 	}](err); ok {
 		f.RetryAfter = after.RetryAfter()
 	}
-	switch cause := context.Cause(ctx); {
+	cause := context.Cause(ctx)
+	f.Unbegun = notActed(err) && errors.Is(cause, errReleased)
+	switch {
 	case gathering.CodeOf(err) == gathering.CodeUnknownOutcome:
 	case !work.Idempotent && mayHaveActed(ctx, err) && !errors.Is(cause, errReleased):
 		err = errUnknown.WithCause(err)
@@ -151,7 +153,7 @@ func finished(ctx context.Context, work Work, job Job, a attempted) Finished {
 // mayHaveActed reports whether an attempt that failed with err may have done
 // its work, or a part of it.
 func mayHaveActed(ctx context.Context, err error) bool {
-	if errors.Is(err, errNotBegun) {
+	if notActed(err) {
 		return false
 	}
 	switch gathering.KindOf(err) {
@@ -160,6 +162,12 @@ func mayHaveActed(ctx context.Context, err error) bool {
 	default:
 		return ctx.Err() != nil
 	}
+}
+
+// notActed reports whether an attempt that failed with err is known to have
+// done nothing.
+func notActed(err error) bool {
+	return errors.Is(err, errNotBegun) || gathering.CodeOf(err) == gathering.CodeNotSent
 }
 
 // record sends a step to the owner and waits until it is durable.

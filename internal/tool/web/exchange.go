@@ -89,7 +89,12 @@ func redirects(status int) bool {
 // failed is the error of a request without an answer that was read to its end.
 func (e *exchange) failed(ctx context.Context, err error) error {
 	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errLate) {
-		return fmt.Errorf("call %s: %w", e.host, ctx.Err()) // whoever ended it knows what that means
+		// Whoever ended it knows what that means.
+		if !e.sent.Load() {
+			return gathering.NewError(gathering.KindOf(ctx.Err()), "the call of %s was stopped before anything was sent", e.host).
+				WithCode(gathering.CodeNotSent).WithCause(ctx.Err())
+		}
+		return fmt.Errorf("call %s: %w", e.host, ctx.Err())
 	}
 	fault := e.fault(ctx, err)
 	if e.repeatable || !e.sent.Load() || gathering.CodeOf(fault) == gathering.CodeOutputTooLarge {

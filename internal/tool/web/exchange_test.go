@@ -220,6 +220,19 @@ func TestEndedFromOutside(t *testing.T) {
 	}
 }
 
+// TestEndedBeforeItWasSent holds that a call which never had a connection says
+// that it has not acted.
+func TestEndedBeforeItWasSent(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the server was called") })
+	_, err := requestIn(t, ctx, requester(t), tool.Call{}, arguments{"method": "POST", "url": s.URL})
+	if gathering.CodeOf(err) != gathering.CodeNotSent || gathering.KindOf(err) != gathering.KindCancelled {
+		t.Errorf("got %v, want it cancelled and not sent", err)
+	}
+}
+
 // TestMadeOnce holds that nothing is sent again, also where the connection of
 // an earlier call could have been used.
 func TestMadeOnce(t *testing.T) {
