@@ -73,7 +73,7 @@ func (x *session) work(ctx context.Context, only gathering.RunID) error {
 		x.control = control
 	}
 	worker, err := x.Runs.Work(ctx, run.WorkerOptions{
-		Only: only, Host: x.shell.Host, PID: x.shell.PID, Version: x.shell.Version,
+		Only: only, Host: x.shell.Host, PID: x.shell.PID, Version: x.shell.Version, Beat: x.shell.Beat,
 	})
 	x.worker = worker
 	return err

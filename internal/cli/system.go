@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -72,6 +73,8 @@ type options struct {
 	Config    string `placeholder:"FILE" help:"YAML file of flags by name, such as data: /srv/gathering."`
 	LogFormat string `enum:"text,json" default:"text" help:"Form of the log on standard error: text or json."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"warn" help:"Least severe entries that are logged: debug, info, warn or error."`
+	// Beat is how often a worker says that it is alive; 0 is the worker's default.
+	Beat time.Duration `hidden:"" default:"0s" help:"How often an instance says that it is alive: 2s, or less for tests."`
 }
 
 // grammar is every command and flag.
