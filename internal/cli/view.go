@@ -41,6 +41,9 @@ func (v *plainView) event(t *progress.Tree, above string, e gathering.Event) {
 	v.lines.Event(t, above, e)
 }
 
+func (v *plainView) tick(time.Time)   { v.lines.Flush() }
+func (v *plainView) finish(time.Time) { v.lines.Finish() }
+
 type liveView struct {
 	noView
 

@@ -48,7 +48,10 @@ func (s Style) lines(t *Tree, now time.Time, indent string) []line {
 	if !t.Begun.IsZero() {
 		head.status += " " + Span(end(t.Ended, now).Sub(t.Begun))
 	}
-	head.note = string(t.Run)
+	head.note = string(t.Run) + t.origin()
+	if t.Note != "" {
+		head.note += "  " + t.Note
+	}
 	if t.Failure != nil {
 		head.note += "  " + failure(t.Failure)
 	}
@@ -57,10 +60,44 @@ func (s Style) lines(t *Tree, now time.Time, indent string) []line {
 	for _, n := range t.Nodes {
 		column = max(column, min(cells(n.ID), maxName))
 	}
-	for _, n := range t.Nodes {
-		lines = append(lines, s.branch(n, now, indent+"  ", column)...)
+	for i := 0; i < len(t.Nodes); i++ {
+		if passed := s.passed(t.Nodes[i:]); passed > 0 {
+			lines = append(lines, s.fold(t.Nodes[i:i+passed], indent+"  ", column))
+			i += passed - 1
+			continue
+		}
+		lines = append(lines, s.branch(t.Nodes[i], now, indent+"  ", column)...)
 	}
 	return lines
+}
+
+// fewSkipped is how many skipped nodes in a row are told one by one.
+const fewSkipped = 2
+
+// passed is how many nodes at the beginning of a list were skipped for one
+// reason, and so are drawn as one line; 0 is that they are not.
+func (s Style) passed(nodes []*Node) int {
+	n := 0
+	for s.Folded && n < len(nodes) && nodes[n].State == gathering.NodeSkipped && nodes[n].Note == nodes[0].Note {
+		n++
+	}
+	if n <= fewSkipped {
+		return 0
+	}
+	return n
+}
+
+// fold is one line for nodes that were skipped for one reason.
+func (s Style) fold(nodes []*Node, indent string, column int) line {
+	names := make([]string, len(nodes))
+	for i, n := range nodes {
+		names[i] = n.ID
+	}
+	mark, color := s.nodeMark(nodes[0])
+	return line{
+		indent: indent, mark: mark, color: color, name: fmt.Sprintf("%d nodes", len(nodes)), column: column,
+		status: string(gathering.NodeSkipped), note: OneLine(nodes[0].Note + ": " + strings.Join(names, ", ")),
+	}
 }
 
 // branch draws a node or an item, and what is below it.
@@ -78,26 +115,11 @@ func (s Style) branch(n *Node, now time.Time, indent string, column int) []line 
 const maxName = 24
 
 func (s Style) node(n *Node, now time.Time, indent string, column int) line {
-	mark, color := s.nodeMark(n.State)
-	out := line{indent: indent, mark: mark, color: color, name: n.ID, column: column, status: string(n.State), note: n.Note}
-	switch n.State {
-	case gathering.NodePending, gathering.NodeSkipped:
-		return out
-	case gathering.NodeRunning, gathering.NodeWaiting, gathering.NodeRetrying, gathering.NodeUnknown:
-		out.busy = true
-	default:
+	mark, color := s.nodeMark(n)
+	return line{
+		indent: indent, mark: mark, color: color, name: n.ID, column: column,
+		status: n.status(now), note: n.text(), busy: n.busy(),
 	}
-	out.status += " " + Span(end(n.Ended, now).Sub(n.Begun))
-	if n.Items != nil {
-		out.status += ", " + n.counted()
-	}
-	if n.Attempt > 1 {
-		out.status += fmt.Sprintf(", attempt %d", n.Attempt)
-	}
-	if !n.Due.IsZero() {
-		out.status += ", due in " + Span(n.Due.Sub(now))
-	}
-	return out
 }
 
 func end(ended, now time.Time) time.Time {
@@ -134,8 +156,14 @@ func (s Style) runMark(state gathering.RunState) (mark, color string) {
 	}
 }
 
-func (s Style) nodeMark(state gathering.NodeState) (mark, color string) {
-	switch state {
+func (s Style) nodeMark(n *Node) (mark, color string) {
+	switch {
+	case n.Kept && n.State == gathering.NodeCompleted:
+		return s.mark("✓", "+"), dim
+	case n.Handled != "":
+		return "!", yellow
+	}
+	switch n.State {
 	case gathering.NodeCompleted:
 		return s.mark("✓", "+"), green
 	case gathering.NodeFailed, gathering.NodeTimedOut:

@@ -65,24 +65,47 @@ func (n *Node) spread(e gathering.Event) error {
 	return nil
 }
 
-// counted says how many of a map's items have ended.
+// itemsOf says how a map's items stand, after a comma; of another node nothing.
+func (n *Node) itemsOf() string {
+	if n.Items == nil {
+		return ""
+	}
+	return ", " + n.counted()
+}
+
+// counted says how the items of a map stand.
 func (n *Node) counted() string {
-	ended, failed := 0, 0
+	var ended, busy, unknown, failed, stopped, kept int
 	for _, item := range n.Items {
-		if item == nil || !item.State.Terminal() {
+		switch {
+		case item == nil || item.State == gathering.NodePending:
 			continue
-		}
-		ended++
-		if item.State != gathering.NodeCompleted {
+		case item.State == gathering.NodeUnknown:
+			unknown++
+		case !item.State.Terminal():
+			busy++
+		case item.State == gathering.NodeFailed, item.State == gathering.NodeTimedOut:
 			failed++
+		case item.State != gathering.NodeCompleted:
+			stopped++
+		case item.Kept:
+			kept++
+		}
+		if item.State.Terminal() {
+			ended++
 		}
 	}
 	text := items(len(n.Items))
 	if ended < len(n.Items) {
-		text = fmt.Sprintf("%d of %s", ended, text)
+		text = fmt.Sprintf("%d/%s", ended, text)
 	}
-	if failed > 0 {
-		text += fmt.Sprintf(", %d not completed", failed)
+	for _, part := range []struct {
+		count int
+		what  string
+	}{{busy, "under way"}, {unknown, "undecided"}, {failed, "failed"}, {stopped, "stopped"}, {kept, "kept"}} {
+		if part.count > 0 {
+			text += fmt.Sprintf(", %d %s", part.count, part.what)
+		}
 	}
 	return text
 }

@@ -44,7 +44,7 @@ func TestItemsFrame(t *testing.T) {
 	ended := event("each", gathering.EventNodeCompleted, 4*time.Second, gathering.NodeCompletedData{Output: json.RawMessage(`["A",null]`)})
 	want := `
 ▸ many  running 3.0s  run_many
-  ▸ each  running 3.0s, 2 of 4 items, 1 not completed
+  ▸ each  running 3.0s, 2/4 items, 1 undecided, 1 failed
     ✗ each[1]  failed 2.0s  no
     ? each[2]  unknown 2.0s  lost
   · last  pending`
@@ -58,7 +58,7 @@ func TestItemsFrame(t *testing.T) {
 	)
 	want = `
 ▸ many  running 3.0s  run_many
-  ✓ each  completed 4.0s, 4 items, 1 not completed  ["A",null]
+  ✓ each  completed 4.0s, 4 items, 1 failed  ["A",null]
     ✗ each[1]  failed 2.0s  no
   · last  pending`
 	if diff := cmp.Diff(want, frame(tree)); diff != "" {
@@ -78,7 +78,7 @@ func TestManyItemsFrame(t *testing.T) {
 		apply(t, tree, itemEvent(i, gathering.EventNodeFailed, 0, gathering.NodeFailedData{State: gathering.NodeTimedOut}))
 	}
 	got := frame(tree)
-	if lines := strings.Count(got, "\n"); lines != 24 || !strings.Contains(got, "300 of 500 items, 300 not completed") || !strings.Contains(got, "… 280 more") {
+	if lines := strings.Count(got, "\n"); lines != 24 || !strings.Contains(got, "300/500 items, 300 failed") || !strings.Contains(got, "… 280 more") {
 		t.Errorf("got %d lines, want the run, two nodes, 20 items and how many more:\n%s", lines, got)
 	}
 }
@@ -96,6 +96,7 @@ func TestItemsLines(t *testing.T) {
 		apply(t, tree, e)
 		lines.Event(tree, "", e)
 	}
+	lines.Finish()
 	want := `
      0ms  many  run_many begins, version 1
      0ms  each  started, 4 items

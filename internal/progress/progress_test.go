@@ -98,7 +98,7 @@ func TestFrame(t *testing.T) {
   – skipped  skipped
   ◷ below    waiting 1.0s
     ▸ child  running 1.0s  run_child
-      ✓ start      completed 0ms  the last line
+      ✓ start      completed 0ms  first …
       ▸ größe日本  running 1.0s
   · last     pending`},
 		{"narrow", 24, 50, `
@@ -217,6 +217,7 @@ func TestLines(t *testing.T) {
 		lines.Event(tree, "", e)
 	}
 	lines.Event(tree, "outer", event("start", gathering.EventNodeCompleted, time.Hour, nil))
+	lines.Finish()
 	want := `     0ms  job  run_job begins, version 1
      0ms  start  completed
      1ms  work  started

@@ -15,7 +15,7 @@ import (
 // maxNote bounds a note in runes, before it is cut to what a line has room for.
 const maxNote = 300
 
-// brief is an output as one line: the last line of a text, the JSON of the rest.
+// brief is an output as one line: the first line of a text, the JSON of the rest.
 func brief(output json.RawMessage) string {
 	if len(output) == 0 || string(output) == "null" {
 		return ""
@@ -24,8 +24,11 @@ func brief(output json.RawMessage) string {
 	if json.Unmarshal(output, &text) != nil {
 		return OneLine(string(output))
 	}
-	text = strings.TrimSpace(text)
-	return OneLine(text[strings.LastIndexByte(text, '\n')+1:])
+	first, rest, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	if rest != "" {
+		first += " …"
+	}
+	return OneLine(first)
 }
 
 // OneLine is text without line breaks and other control characters, and not

@@ -20,25 +20,13 @@ type Tree struct {
 	Begun    time.Time // zero before the first event
 	Ended    time.Time // zero until it has ended
 	Failure  *gathering.Failure
-	Crashed  bool // it was taken over from an owner that died
-	Nodes    []*Node
+	// Origin is the run that this one repeats in part; nil is none.
+	Origin *gathering.Origin
+	Note   string // the last thing to know about the run itself, one line
+	Nodes  []*Node
 
-	index map[string]*Node
-}
-
-// Node is where one node stands.
-type Node struct {
-	ID, Kind string
-	State    gathering.NodeState
-	Attempt  int
-	Begun    time.Time
-	Ended    time.Time
-	Due      time.Time // when it is tried again or goes on; zero is not known
-	Note     string    // the last thing to know about it, one line
-	Child    *Tree     // the run it waits for or waited for
-	ChildRun gathering.RunID
-	// Items are those of a map that has begun. One that has not is nil.
-	Items []*Node
+	index            map[string]*Node
+	paused, stopping bool
 }
 
 // NewTree returns the tree of a run of which nothing has happened yet.
@@ -68,6 +56,7 @@ func (t *Tree) Apply(e gathering.Event) error {
 		err = t.applyRun(e)
 	} else if n := t.Of(e); n != nil {
 		err = n.apply(e)
+		n.Kept = t.Origin != nil && t.State == gathering.RunQueued && n.State.Terminal()
 	}
 	if err != nil {
 		return fmt.Errorf("read %s %d of %s: %w", e.Type, e.Seq, e.Stream, err)
@@ -77,108 +66,89 @@ func (t *Tree) Apply(e gathering.Event) error {
 
 func (t *Tree) applyRun(e gathering.Event) error {
 	switch e.Type {
-	case gathering.EventRunStarted:
-		t.State = gathering.RunRunning
-	case gathering.EventRunWaiting:
-		t.State = gathering.RunWaiting
-	case gathering.EventRunResumed:
-		var d gathering.RunResumedData
+	case gathering.EventRunQueued:
+		var d gathering.RunQueuedData
 		if err := decode(e, &d); err != nil {
 			return err
 		}
-		t.State, t.Crashed = gathering.RunRunning, t.Crashed || d.Crashed
+		t.Origin = d.Origin
+	case gathering.EventRunStarted:
+		t.move(gathering.RunRunning)
+	case gathering.EventRunWaiting:
+		t.move(gathering.RunWaiting)
+	case gathering.EventRunPaused:
+		var d gathering.RunPausedData
+		if err := decode(e, &d); err != nil {
+			return err
+		}
+		t.paused, t.Note = true, "paused"+by(d.By)
+		t.move(gathering.RunPaused)
+	case gathering.EventRunResumed:
+		return t.resumed(e)
 	case gathering.EventRunCancelling:
-		t.State = gathering.RunCancelling
+		var d gathering.RunCancellingData
+		if err := decode(e, &d); err != nil {
+			return err
+		}
+		t.stopping, t.Note = true, stops(d)
+		t.move(gathering.RunCancelling)
 	case gathering.EventRunCompleted, gathering.EventRunFailed, gathering.EventRunCancelled,
 		gathering.EventRunTimedOut, gathering.EventRunBudgetExhausted:
 		var d gathering.RunEndedData
 		if err := decode(e, &d); err != nil {
 			return err
 		}
-		t.State, t.Ended, t.Failure = e.Type.EndState(), e.At, d.Failure
+		t.State, t.Ended, t.Failure, t.Note = e.Type.EndState(), e.At, d.Failure, ""
 	default:
 	}
 	return nil
 }
 
-func (n *Node) apply(e gathering.Event) error {
-	if n.Begun.IsZero() {
-		n.Begun = e.At
-	}
-	if e.Attempt > 0 {
-		n.Attempt = e.Attempt
-	}
-	switch e.Type {
-	case gathering.EventNodeStarted:
-		n.State, n.Due = gathering.NodeRunning, time.Time{}
-		if n.Kind == kindMap {
-			return n.spread(e)
-		}
-	case gathering.EventNodeCompleted:
-		var d gathering.NodeCompletedData
-		if err := decode(e, &d); err != nil {
-			return err
-		}
-		n.end(gathering.NodeCompleted, e.At)
-		n.Note = d.Branch
-		if d.Branch == "" {
-			n.Note = brief(d.Output)
-		}
-	case gathering.EventNodeSkipped:
-		n.end(gathering.NodeSkipped, e.At)
-	case gathering.EventNodeCancelled:
-		n.end(gathering.NodeCancelled, e.At)
-	case gathering.EventNodeAbandoned:
-		n.end(gathering.NodeAbandoned, e.At)
-	case gathering.EventNodeFailed, gathering.EventNodeUnknown:
-		return n.failed(e)
-	case gathering.EventNodeRetrying:
-		var d gathering.NodeRetryingData
-		if err := decode(e, &d); err != nil {
-			return err
-		}
-		n.State, n.Due, n.Note = gathering.NodeRetrying, d.Due, failure(d.Failure)
-	case gathering.EventNodeWaiting:
-		return n.waits(e)
-	case gathering.EventStepModel, gathering.EventStepTool:
-		var d gathering.Step
-		if err := decode(e, &d); err != nil {
-			return err
-		}
-		n.Note = step(d)
+// move puts the run into a state that a stop and a pause outweigh.
+func (t *Tree) move(state gathering.RunState) {
+	switch {
+	case t.stopping:
+		t.State = gathering.RunCancelling
+	case t.paused:
+		t.State = gathering.RunPaused
 	default:
+		t.State = state
 	}
-	return nil
 }
 
-func (n *Node) end(state gathering.NodeState, at time.Time) {
-	n.State, n.Ended, n.Due = state, at, time.Time{}
-}
-
-func (n *Node) failed(e gathering.Event) error {
-	var d gathering.NodeFailedData
+func (t *Tree) resumed(e gathering.Event) error {
+	var d gathering.RunResumedData
 	if err := decode(e, &d); err != nil {
 		return err
 	}
-	n.Note = failure(d.Failure)
-	if e.Type == gathering.EventNodeUnknown {
-		n.State = gathering.NodeUnknown
-		return nil
+	switch {
+	case d.Crashed:
+		t.Note = "goes on after its process died"
+	case d.Unpaused:
+		t.paused, t.Note = false, "resumed"+by(d.By)
+	case !t.paused && !t.stopping:
+		t.Note = ""
 	}
-	n.end(d.State, e.At)
+	t.move(gathering.RunRunning)
 	return nil
 }
 
-func (n *Node) waits(e gathering.Event) error {
-	var d gathering.NodeWaitingData
-	if err := decode(e, &d); err != nil {
-		return err
+func stops(d gathering.RunCancellingData) string {
+	switch {
+	case d.Failure != nil:
+		return "is being stopped: " + failure(d.Failure)
+	case d.Reason == "timed_out":
+		return "is being stopped: its time is up"
+	default:
+		return "is being stopped" + by(d.By)
 	}
-	n.State, n.ChildRun = gathering.NodeWaiting, d.Child
-	if d.Until != nil {
-		n.Due = *d.Until
+}
+
+func by(who string) string {
+	if who == "" {
+		return ""
 	}
-	return nil
+	return " by " + OneLine(who)
 }
 
 // Undecided returns the nodes whose outcome nobody knows, as paths through the
