@@ -100,3 +100,32 @@ func Feed(ctx context.Context, q store.Querier, after int64, limit int) ([]Annou
 	}
 	return feed, nil
 }
+
+// LastOf returns the last event of a stream in the commit that begins with the
+// event first, as the feed tells it; 0 where it does not. It reads the feed
+// backwards, which may take long: it is for a log that cannot be read.
+func LastOf(ctx context.Context, q store.Querier, stream string, first int64) (int64, error) {
+	rows, err := q.Query(ctx, `SELECT entries FROM feed WHERE entries LIKE $1 ORDER BY pos DESC`, `%["`+stream+`",%`)
+	if err != nil {
+		return 0, fmt.Errorf("read the feed: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			text    string
+			entries []Entry
+		)
+		if err := rows.Scan(&text); err != nil {
+			return 0, err
+		}
+		if err := json.Unmarshal([]byte(text), &entries); err != nil {
+			return 0, fmt.Errorf("read the feed: %w", err)
+		}
+		for _, e := range entries {
+			if e.Stream == stream && e.First == first {
+				return e.Last, nil
+			}
+		}
+	}
+	return 0, rows.Err()
+}

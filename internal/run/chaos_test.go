@@ -139,10 +139,10 @@ func takeForDead(t *testing.T, db *store.DB) {
 		if err := tx.QueryRow(t.Context(), `SELECT id FROM instances ORDER BY random() LIMIT 1`).Scan(&id); err != nil {
 			return err
 		}
-		_, err := tx.Exec(t.Context(), `UPDATE runs SET owner = NULL, state = 'recovering', crashes = crashes + 1, ready_at = $2 WHERE owner = $1`,
-			id, time.Now().UnixMicro())
+		_, err := tx.Exec(t.Context(), `DELETE FROM instances WHERE id = $1`, id)
 		if err == nil {
-			_, err = tx.Exec(t.Context(), `DELETE FROM instances WHERE id = $1`, id)
+			_, err = tx.Exec(t.Context(), `UPDATE runs SET owner = NULL, state = 'recovering', crashes = crashes + 1, ready_at = $2 WHERE owner = $1`,
+				id, time.Now().UnixMicro())
 		}
 		return err
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"gathering"
@@ -19,55 +20,62 @@ type claimed struct {
 	run        gathering.Run
 	parentNode string
 	crashed    bool // its former owner died
+	bounded    bool // it has a concurrency key
 }
 
-// claimWindow is how many of the runs that are due longest are compared by
-// their priority.
-const claimWindow = 1000
-
-// Whether a run is free is asked twice. PostgreSQL asks again of a row that
-// somebody else changed before it was locked, but not what a subquery asked.
-// The second time no index fits, so that the rows are found by their IDs.
+// Whoever changed a row before it was locked is seen: PostgreSQL asks again
+// whether the row meets the conditions.
 const (
-	claimable = `SELECT ` + runColumns + `, coalesce(parent_node, '') FROM runs WHERE id IN
-		(SELECT id FROM runs WHERE owner IS NULL AND ready_at IS NOT NULL AND ready_at <= $1
-			AND min_engine <= $2 AND ($3 = '' OR root_run = $3) ORDER BY ready_at LIMIT $4)
-		AND coalesce(owner, '') = '' AND coalesce(ready_at, $1 + 1) <= $1
-		ORDER BY priority DESC, ready_at, id LIMIT $5`
-	nextToClaim = `SELECT ready_at FROM runs WHERE owner IS NULL AND ready_at IS NOT NULL
-		AND min_engine <= $1 AND ($2 = '' OR root_run = $2) ORDER BY ready_at LIMIT 1`
+	claimColumns = `SELECT ` + runColumns + `, coalesce(parent_node, ''), coalesce(concurrency_key, '') FROM runs
+		WHERE owner IS NULL AND ready_at IS NOT NULL AND ready_at <= $1 AND min_engine <= $2 AND ($3 = '' OR root_run = $3)`
+	claimable = claimColumns + ` AND crashes < 2 AND queue = $4 ORDER BY ready_at LIMIT $5`
+	suspected = claimColumns + ` AND crashes >= 2 ORDER BY ready_at LIMIT $4`
 )
 
-// claim takes up to limit runs that are due, the most urgent first. With only
-// set it takes none but that run and those it led to.
-func (s *Service) claim(ctx context.Context, instance gathering.InstanceID, only gathering.RunID, limit int) ([]claimed, error) {
+// order says what an instance wants to claim.
+type order struct {
+	instance gathering.InstanceID
+	only     gathering.RunID // "" is any
+	slots    int             // at most so many
+	due      []place         // from there
+	turns    turns           // of the projects
+}
+
+// claiming is a claim under way in a transaction.
+type claiming struct {
+	order
+
+	service *Service
+	tx      *store.Tx
+}
+
+// claim takes runs that are due, the most urgent first and the projects in
+// turns. A suspect is taken alone, if there is one among what is due: what
+// happens to others in the same transaction is not to depend on it.
+func (s *Service) claim(ctx context.Context, o order) ([]claimed, error) {
 	var taken []claimed
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
 		taken = nil
-		rows, err := tx.Query(ctx, claimable+tx.Dialect().Locking("FOR UPDATE SKIP LOCKED"),
-			s.now().UnixMicro(), EngineVersion, string(only), claimWindow, limit)
-		if err != nil {
+		c := claiming{order: o, service: s, tx: tx}
+		c.turns = o.turns.clone() // the transaction may be repeated
+		if err := c.listed(ctx); err != nil {
 			return err
 		}
-		err = rows.Each(func(row store.Scanner) error {
-			var c claimed
+		if len(o.due) > 0 && o.due[0].queue == suspects {
 			var err error
-			c.run, err = scanRun(withLast{row, &c.parentNode})
-			taken = append(taken, c)
-			return err
-		})
-		if err != nil {
+			taken, err = c.from(ctx, o.due[0], 1)
 			return err
 		}
-		for i := range taken {
-			r := &taken[i].run
-			taken[i].crashed = r.State == gathering.RunRecovering && r.Crashes > 0
-			r.Owner, r.State = instance, gathering.RunRunning
-			r.Epoch++
-			if _, err := tx.Exec(ctx, `UPDATE runs SET owner = $2, epoch = $3, state = $4, ready_at = NULL WHERE id = $1`,
-				string(r.ID), string(instance), r.Epoch, string(r.State)); err != nil {
+		for rest := o.due; len(rest) > 0 && len(taken) < o.slots; {
+			n := 1
+			for n < len(rest) && rest[n].urgency() == rest[0].urgency() {
+				n++
+			}
+			more, err := c.among(ctx, rest[:n], o.slots-len(taken))
+			if err != nil {
 				return err
 			}
+			taken, rest = append(taken, more...), rest[n:]
 		}
 		return nil
 	})
@@ -77,27 +85,93 @@ func (s *Service) claim(ctx context.Context, instance gathering.InstanceID, only
 	return taken, nil
 }
 
-// withLast scans one column more than it is asked for.
-type withLast struct {
+// errDead is why an instance that others took for dead claims nothing.
+var errDead = gathering.NewError(gathering.KindConflict, "others took the instance for dead").WithCode(gathering.CodeFenced)
+
+// listed holds that the instance is known to others, who would find it dead,
+// and has it stay so until the claim is committed.
+func (c *claiming) listed(ctx context.Context) error {
+	var id string
+	err := c.tx.QueryRow(ctx, `SELECT id FROM instances WHERE id = $1`+c.tx.Dialect().Locking("FOR KEY SHARE"), string(c.instance)).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return errDead
+	}
+	return err
+}
+
+// among takes up to limit runs of places of one urgency. What a place does not
+// need of its share goes to the others.
+func (c *claiming) among(ctx context.Context, places []place, limit int) ([]claimed, error) {
+	var taken []claimed
+	for places = slices.Clone(places); len(places) > 0 && len(taken) < limit; {
+		var rest []place
+		for i, share := range c.turns.allot(places, limit-len(taken)) {
+			if share == 0 {
+				rest = append(rest, places[i])
+				continue
+			}
+			got, err := c.from(ctx, places[i], share)
+			if err != nil {
+				return nil, err
+			}
+			for range got {
+				c.turns.take(places[i].project())
+			}
+			if taken = append(taken, got...); len(got) == share {
+				rest = append(rest, places[i])
+			}
+		}
+		places = rest
+	}
+	return taken, nil
+}
+
+// from takes up to limit runs of one queue, those that are due longest.
+func (c *claiming) from(ctx context.Context, p place, limit int) ([]claimed, error) {
+	query, args := claimable, []any{c.service.now().UnixMicro(), EngineVersion, string(c.only), p.queue, limit}
+	if p.queue == suspects {
+		query, args = suspected, slices.Delete(args, 3, 4)
+	}
+	rows, err := c.tx.Query(ctx, query+c.tx.Dialect().Locking("FOR UPDATE SKIP LOCKED"), args...)
+	if err != nil {
+		return nil, err
+	}
+	var taken []claimed
+	err = rows.Each(func(row store.Scanner) error {
+		var (
+			is    claimed
+			bound string
+			err   error
+		)
+		is.run, err = scanRun(withMore{row, []any{&is.parentNode, &bound}})
+		is.bounded = bound != ""
+		taken = append(taken, is)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range taken {
+		r := &taken[i].run
+		taken[i].crashed = r.State == gathering.RunRecovering && r.Crashes > 0
+		r.Owner, r.State = c.instance, gathering.RunRunning
+		r.Epoch++
+		if _, err := c.tx.Exec(ctx, `UPDATE runs SET owner = $2, epoch = $3, state = $4, ready_at = NULL WHERE id = $1`,
+			string(r.ID), string(r.Owner), r.Epoch, string(r.State)); err != nil {
+			return nil, err
+		}
+	}
+	return taken, nil
+}
+
+// withMore scans more columns than it is asked for.
+type withMore struct {
 	store.Scanner
 
-	last *string
+	more []any
 }
 
-func (w withLast) Scan(dest ...any) error { return w.Scanner.Scan(append(dest, w.last)...) }
-
-// nextReady is when the next parked or queued run is due; zero is never.
-func (s *Service) nextReady(ctx context.Context, only gathering.RunID) (time.Time, error) {
-	var at sql.NullInt64
-	err := s.db.Read().QueryRow(ctx, nextToClaim, EngineVersion, string(only)).Scan(&at)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return time.Time{}, nil
-	case err != nil:
-		return time.Time{}, fmt.Errorf("look for the next run: %w", err)
-	}
-	return time.UnixMicro(at.Int64), nil
-}
+func (w withMore) Scan(dest ...any) error { return w.Scanner.Scan(append(dest, w.more...)...) }
 
 // release gives up a run that this instance owns, so that any instance goes on
 // with it from its log, after a pause if there is one.
@@ -121,13 +195,13 @@ const maxCrashes = 4
 func (s *Service) orphan(ctx context.Context, dead gathering.InstanceID) error {
 	var n int64
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
+		// This comes first: it waits for what the instance is just claiming.
+		if _, err := tx.Exec(ctx, `DELETE FROM instances WHERE id = $1`, string(dead)); err != nil {
+			return err
+		}
 		var err error
 		n, err = tx.Exec(ctx, `UPDATE runs SET owner = NULL, state = $2, crashes = crashes + 1, ready_at = $3 WHERE owner = $1`,
 			string(dead), string(gathering.RunRecovering), s.now().UnixMicro())
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, `DELETE FROM instances WHERE id = $1`, string(dead))
 		return err
 	})
 	if err != nil {
@@ -180,29 +254,75 @@ func (s *Service) stuck(ctx context.Context, l *runLog, pause time.Duration) err
 	if err != nil {
 		return fmt.Errorf("put %s back: %w", r.ID, err)
 	}
+	s.bell.Ring(topicClaim)
 	return nil
 }
 
-// giveUp ends a run that cannot be moved, without folding what may be the cause.
+// giveUp ends a run that cannot be moved, without folding what may be the
+// cause, and asks the runs that it waits for to stop.
 func (s *Service) giveUp(ctx context.Context, l *runLog) error {
-	r := l.run
-	last := event.Row{Stream: string(r.ID)}
-	err := s.db.Read().QueryRow(ctx, `SELECT seq, at, version, rows FROM run_log WHERE run_id = $1 ORDER BY seq DESC LIMIT 1`,
-		string(r.ID)).Scan(&last.Seq, &last.At, &last.Version, &last.Rows)
-	if errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("give up %s: it has no log", r.ID)
-	}
+	last, err := s.lastSeq(ctx, l.run.ID)
 	if err != nil {
-		return fmt.Errorf("give up %s: %w", r.ID, err)
+		return fmt.Errorf("give up %s: %w", l.run.ID, err)
 	}
-	events, err := event.Unpack(ctx, last, func(context.Context, string) ([]byte, error) { return store.Encode(nil), nil })
-	if err != nil {
-		return fmt.Errorf("give up %s: %w", r.ID, err)
-	}
-	end, err := engine.GiveUp(events[len(events)-1], s.now(), gathering.NewError(gathering.KindInternal,
+	end, err := engine.GiveUp(gathering.Event{Stream: string(l.run.ID), Seq: last}, s.now(), gathering.NewError(gathering.KindInternal,
 		"the run could not be moved or took its host down %d times in a row, and is given up", maxCrashes).WithCode(gathering.CodeCrashedHost))
 	if err != nil {
 		return err
 	}
+	if end.Tell, err = s.openChildren(ctx, l.run.ID); err != nil {
+		return fmt.Errorf("give up %s: %w", l.run.ID, err)
+	}
 	return l.Append(ctx, end)
+}
+
+// lastSeq is the sequence number of a run's last event. If the last row cannot
+// be read, and it may be why the run is given up, the feed still knows; and if
+// it does not, the number is one that no event of the run can have reached.
+func (s *Service) lastSeq(ctx context.Context, id gathering.RunID) (int64, error) {
+	q := s.db.Read()
+	row := event.Row{Stream: string(id)}
+	if err := q.QueryRow(ctx, `SELECT coalesce(max(seq), 0) FROM run_log WHERE run_id = $1`, string(id)).Scan(&row.Seq); err != nil || row.Seq == 0 {
+		return row.Seq, err
+	}
+	err := q.QueryRow(ctx, `SELECT at, version, rows FROM run_log WHERE run_id = $1 AND seq = $2`, string(id), row.Seq).
+		Scan(&row.At, &row.Version, &row.Rows)
+	if err == nil {
+		var events []gathering.Event
+		events, err = event.Unpack(ctx, row, func(context.Context, string) ([]byte, error) { return store.Encode(nil), nil })
+		if err == nil && len(events) > 0 {
+			return events[len(events)-1].Seq, nil
+		}
+	}
+	if gathering.KindOf(err) == gathering.KindUnavailable || ctx.Err() != nil {
+		return 0, err
+	}
+	s.logger.ErrorContext(ctx, "could not read the end of a log", slog.String("run_id", string(id)), slog.Any("error", err))
+	last, err := event.LastOf(ctx, q, string(id), row.Seq)
+	if last == 0 && err == nil {
+		last = row.Seq + maxLog
+	}
+	return last, err
+}
+
+// maxLog is more events than a run's log can have.
+const maxLog = 100_000
+
+// openChildren lists the runs that a run waits for.
+func (s *Service) openChildren(ctx context.Context, parent gathering.RunID) ([]engine.TellChild, error) {
+	rows, err := s.db.Read().Query(ctx, `SELECT id FROM runs WHERE parent_run = $1 AND finished_at IS NULL`, string(parent))
+	if err != nil {
+		return nil, fmt.Errorf("look for its children: %w", err)
+	}
+	var children []engine.TellChild
+	err = rows.Each(func(row store.Scanner) error {
+		c := engine.TellChild{Kind: engine.MailCancel}
+		err := row.Scan(&c.ID)
+		children = append(children, c)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for its children: %w", err)
+	}
+	return children, nil
 }

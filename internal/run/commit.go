@@ -87,7 +87,7 @@ type mail struct {
 }
 
 func insertOf(r gathering.Run, now time.Time) insert {
-	return insert{run: r, ready: now.UnixMicro(), queue: "default"}
+	return insert{run: r, ready: now.UnixMicro(), queue: queueOf(r.Priority, r.Project)}
 }
 
 // size is the member's bytes, for the bound of a batch.

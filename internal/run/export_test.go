@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"time"
 
 	"gathering"
 	"gathering/internal/engine"
@@ -10,12 +11,14 @@ import (
 
 // Statements that must stay fast however many runs are stored.
 const (
-	Claimable   = claimable
-	NextToClaim = nextToClaim
-	Busy        = busy
-	AllRuns     = allRuns
-	ChildRuns   = childRuns
-	Family      = family
+	Claimable  = claimable
+	Suspected  = suspected
+	WholeLine  = wholeLine
+	FamilyLine = familyLine
+	Busy       = busy
+	AllRuns    = allRuns
+	ChildRuns  = childRuns
+	Family     = family
 )
 
 // FailBeat has the worker see another instance and then miss a beat. It returns
@@ -44,4 +47,39 @@ func (s *Service) CommitEnd(ctx context.Context, r gathering.Run, other gatherin
 	m.inserts = append(m.inserts, insertOf(child, m.now))
 	m.update = &update{state: gathering.RunFailed, finished: m.now.UnixMicro(), dead: m.now.UnixMicro(), seen: seen}
 	return s.committer.Commit(ctx, m)
+}
+
+// Lease is the lease of a shift whose clock the test steps.
+type Lease struct{ shift }
+
+// NewLease returns one for instances of that beat.
+func NewLease(beat time.Duration, now func() time.Time) *Lease {
+	l := &Lease{}
+	l.lease.term, l.lease.now = patience*beat, now
+	return l
+}
+
+// Renew begins the lease anew.
+func (l *Lease) Renew(begun time.Time) { l.lease.renew(begun) }
+
+// End ends it.
+func (l *Lease) End() { l.lease.end() }
+
+// Fence is what is asked before an effect.
+func (l *Lease) Fence() error { return l.fence() }
+
+// Line looks how many queues wait.
+func (s *Service) Line(ctx context.Context) (int, error) {
+	line, err := s.line(ctx, "")
+	return len(line), err
+}
+
+// ClaimSome claims up to limit runs of a queue for an instance.
+func (s *Service) ClaimSome(ctx context.Context, instance gathering.InstanceID, limit int) (int, error) {
+	line, err := s.line(ctx, "")
+	if err != nil {
+		return 0, err
+	}
+	taken, err := s.claim(ctx, order{instance: instance, due: line, slots: limit, turns: newTurns()})
+	return len(taken), err
 }

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,13 +33,10 @@ func (p *proofs) alive(id gathering.InstanceID, counter int64) bool {
 	return seen && counter != first
 }
 
-// busy lists the owners of runs with their counters, and nobody for runs that
-// are due.
+// busy lists the owners of runs with their counters.
 const busy = `SELECT owners.id, coalesce(instances.counter, 0) FROM
-		(SELECT DISTINCT owner AS id FROM runs WHERE owner IS NOT NULL AND ($2 = '' OR root_run = $2)) AS owners
-		LEFT JOIN instances ON instances.id = owners.id
-	UNION ALL SELECT '', 0 WHERE EXISTS (SELECT 1 FROM runs WHERE owner IS NULL AND ready_at IS NOT NULL
-		AND ready_at <= $1 AND ($2 = '' OR root_run = $2))`
+	(SELECT DISTINCT owner AS id FROM runs WHERE owner IS NOT NULL AND ($1 = '' OR root_run = $1)) AS owners
+	LEFT JOIN instances ON instances.id = owners.id`
 
 // Idle reports whether the worker has nothing to do: of the runs that it may
 // take, it owns none, none is due within the time ahead, and those that others
@@ -50,18 +48,24 @@ func (w *Worker) Idle(ctx context.Context, ahead time.Duration) (bool, error) {
 	if current := s.local.current.Load(); current != nil {
 		self = current.instance
 	}
-	rows, err := s.db.Read().Query(ctx, busy, s.now().Add(ahead).UnixMicro(), string(w.options.Only))
+	// What is due comes first: in the other order a run could be claimed between.
+	line, err := s.line(ctx, w.options.Only)
+	if err != nil {
+		return false, err
+	}
+	by := s.now().Add(ahead)
+	idle := !slices.ContainsFunc(line, func(p place) bool { return !p.ready.After(by) })
+	rows, err := s.db.Read().Query(ctx, busy, string(w.options.Only))
 	if err != nil {
 		return false, fmt.Errorf("look for work: %w", err)
 	}
-	idle := true
 	err = rows.Each(func(row store.Scanner) error {
 		var (
 			owner   gathering.InstanceID
 			counter int64
 		)
 		err := row.Scan(&owner, &counter)
-		idle = idle && owner != "" && owner != self && w.proofs.alive(owner, counter)
+		idle = idle && owner != self && w.proofs.alive(owner, counter)
 		return err
 	})
 	if err != nil {

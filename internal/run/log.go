@@ -19,6 +19,8 @@ type runLog struct {
 	run        gathering.Run
 	parentNode string
 	workspace  string
+	shift      *shift  // whose run it is; nil while it is nobody's
+	bounded    bool    // by a concurrency key
 	fresh      *insert // the run's row, while it is still to be inserted
 	inboxSeen  int64
 	rings      <-chan struct{} // there may be mail
@@ -45,6 +47,11 @@ var _ engine.Log = (*runLog)(nil)
 
 // Append implements [engine.Log].
 func (l *runLog) Append(ctx context.Context, c engine.Commit) error {
+	if l.shift != nil {
+		if err := l.shift.fence(); err != nil {
+			return err
+		}
+	}
 	m := &member{run: l.run, now: l.service.now()}
 	if err := l.fill(ctx, m, c); err != nil {
 		return err
@@ -53,8 +60,9 @@ func (l *runLog) Append(ctx context.Context, c engine.Commit) error {
 		return err
 	}
 	l.run.State = c.State
-	if c.Progress {
+	if c.Progress && l.run.Crashes > 0 {
 		l.run.Crashes = 0
+		l.shift.clear(l.run.ID)
 	}
 	l.fresh = nil
 	l.ring(m, c)

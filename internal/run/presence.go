@@ -15,8 +15,9 @@ import (
 //
 // An instance raises its counter every beat, on a connection that holds an
 // advisory lock. An observer calls it dead when, on the observer's own clock,
-// the counter stood still for five beats, or for two while the lock is free.
-// Clocks of different machines are never compared. On SQLite the lock on the
+// the counter stood still for five beats, or for two while the lock is free: the
+// beats of whichever of the two is slower. Clocks of different machines are
+// never compared. On SQLite the lock on the
 // data directory proves every other instance dead.
 type presence struct {
 	shift    *shift
@@ -25,10 +26,6 @@ type presence struct {
 	held     map[gathering.RunID]held // as of the last beat
 	cutOff   *time.Timer              // ends the shift when beats fail or hang for too long
 }
-
-// patience is how many beats an instance may miss, from the beginning of the
-// last good one on, before it stops its work: others may take it for dead soon.
-const patience = 4
 
 // sighting is a counter and since when it has stood there, on our clock.
 type sighting struct {
@@ -42,19 +39,21 @@ func livenessKey(id gathering.InstanceID) string { return "gathering/" + string(
 // fails nothing of the presence is left but, perhaps, a row that others clear up.
 func (p *presence) register(ctx context.Context) error {
 	h := p.shift
+	begun := h.lease.now()
 	liveness, err := h.service.db.HoldLiveness(ctx, livenessKey(h.instance))
 	if err != nil {
 		return err
 	}
 	p.liveness = liveness
-	p.cutOff = time.AfterFunc(patience*h.options.Beat, func() {
+	h.lease.renew(begun)
+	p.cutOff = time.AfterFunc(h.lease.left(), func() {
 		h.logger.ErrorContext(h.ctx, "the instance is cut off from the database and stops its work")
 		h.stop()
 	})
 	err = h.service.db.Tx(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO instances (id, started_at, counter, host, pid, version, max_engine)
-			VALUES ($1, $2, 0, $3, $4, $5, $6)`, string(h.instance), h.service.now().UnixMicro(),
-			h.options.Host, h.options.PID, h.options.Version, EngineVersion)
+		_, err := tx.Exec(ctx, `INSERT INTO instances (id, started_at, counter, host, pid, version, max_engine, beat)
+			VALUES ($1, $2, 0, $3, $4, $5, $6, $7)`, string(h.instance), h.service.now().UnixMicro(),
+			h.options.Host, h.options.PID, h.options.Version, EngineVersion, h.options.Beat.Microseconds())
 		return err
 	})
 	if err == nil {
@@ -85,15 +84,15 @@ func (p *presence) loop(ctx context.Context) {
 func (p *presence) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*p.shift.options.Beat)
 	defer cancel()
-	begun := time.Now()
+	begun := p.shift.lease.now()
 	n, err := p.liveness.Beat(ctx, `UPDATE instances SET counter = counter + 1 WHERE id = $1`, string(p.shift.instance))
 	if err == nil && n == 0 {
-		p.shift.logger.ErrorContext(ctx, "others took the instance for dead; it stops its work")
-		p.shift.stop()
+		p.shift.died()
 		return nil
 	}
 	if err == nil {
-		p.cutOff.Reset(time.Until(begun.Add(patience * p.shift.options.Beat)))
+		p.shift.lease.renew(begun)
+		p.cutOff.Reset(p.shift.lease.left())
 		err = p.observe(ctx)
 	}
 	if err != nil {
@@ -104,28 +103,43 @@ func (p *presence) beat(ctx context.Context) error {
 	return err
 }
 
+// died ends the shift when others have its runs by now.
+func (h *shift) died() {
+	h.lease.end()
+	h.logger.ErrorContext(h.ctx, "others took the instance for dead; it stops its work")
+	h.stop()
+}
+
+// pulse is what an instance says of itself.
+type pulse struct {
+	counter int64
+	beat    time.Duration // between two changes of the counter
+}
+
 // observe puts back the runs of instances that are dead.
 func (p *presence) observe(ctx context.Context) error {
 	db := p.shift.service.db
-	rows, err := db.Read().Query(ctx, `SELECT id, counter FROM instances WHERE id <> $1`, string(p.shift.instance))
+	rows, err := db.Read().Query(ctx, `SELECT id, counter, beat FROM instances WHERE id <> $1`, string(p.shift.instance))
 	if err != nil {
 		return fmt.Errorf("look at the other instances: %w", err)
 	}
-	counters := make(map[gathering.InstanceID]int64)
+	others := make(map[gathering.InstanceID]pulse)
 	err = rows.Each(func(row store.Scanner) error {
 		var (
-			id      gathering.InstanceID
-			counter int64
+			id   gathering.InstanceID
+			is   pulse
+			beat int64
 		)
-		err := row.Scan(&id, &counter)
-		counters[id] = counter
+		err := row.Scan(&id, &is.counter, &beat)
+		is.beat = time.Duration(beat) * time.Microsecond
+		others[id] = is
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("look at the other instances: %w", err)
 	}
-	for id, counter := range counters {
-		dead, err := p.dead(ctx, id, counter)
+	for id, is := range others {
+		dead, err := p.dead(ctx, id, is)
 		if err != nil {
 			return err
 		}
@@ -139,29 +153,29 @@ func (p *presence) observe(ctx context.Context) error {
 		return err
 	}
 	for id := range p.seen {
-		if _, there := counters[id]; !there {
+		if _, there := others[id]; !there {
 			delete(p.seen, id)
 		}
 	}
 	return nil
 }
 
-func (p *presence) dead(ctx context.Context, id gathering.InstanceID, counter int64) (bool, error) {
+func (p *presence) dead(ctx context.Context, id gathering.InstanceID, is pulse) (bool, error) {
 	db := p.shift.service.db
 	if db.Dialect().Database == store.SQLite {
 		alive, err := db.Alive(ctx, livenessKey(id))
 		return !alive, err
 	}
 	last, ok := p.seen[id]
-	if !ok || last.counter != counter {
-		p.seen[id] = sighting{counter, time.Now()}
+	if !ok || last.counter != is.counter {
+		p.seen[id] = sighting{is.counter, time.Now()}
 		return false, nil
 	}
-	beat := p.shift.options.Beat
+	beat := max(is.beat, p.shift.options.Beat)
 	switch silent := time.Since(last.since); {
-	case silent >= 5*beat:
+	case silent >= silence*beat:
 		return true, nil
-	case silent >= 2*beat:
+	case silent >= shortSilence*beat:
 		alive, err := db.Alive(ctx, livenessKey(id))
 		return !alive, err
 	default:
@@ -234,5 +248,6 @@ func (h *shift) reconcile(ctx context.Context, before map[gathering.RunID]held) 
 func (h *shift) owns(id gathering.RunID) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.owned[id]
+	_, owned := h.owned[id]
+	return owned
 }

@@ -80,7 +80,7 @@ type New struct {
 	Vars      map[string]json.RawMessage
 	Labels    map[string]string
 	Workspace string
-	Priority  int
+	Priority  int // from -MaxPriority to MaxPriority; the higher goes first
 }
 
 // Start stores a new run. When it returns, the run is durable. A worker of
@@ -132,6 +132,11 @@ func checkNew(n New) error {
 		return gathering.NewError(gathering.KindInvalid, "the ID is none that a run can have").
 			WithFields(gathering.FieldError{Field: "id", Problem: "must be run_ and 26 letters and digits"})
 	}
+	if n.Priority < -MaxPriority || n.Priority > MaxPriority {
+		return gathering.NewError(gathering.KindInvalid, "the priority is out of range").WithFields(gathering.FieldError{
+			Field: "priority", Problem: fmt.Sprintf("must be from %d to %d", -MaxPriority, MaxPriority),
+		})
+	}
 	if n.Input != nil {
 		if err := gathering.CheckJSON("input", n.Input); err != nil {
 			return err
@@ -178,7 +183,7 @@ func (s *Service) insertFresh(ctx context.Context, f fresh) (gathering.Run, erro
 		r.Owner, r.Epoch = worker.instance, 1
 	}
 	l := newRunLog(s, r)
-	l.fresh = &f.row
+	l.fresh, l.shift = &f.row, worker
 	l.parentNode = state.Queued.Trigger.Node
 	l.workspace = state.Queued.Workspace // for children that this very commit starts
 	if worker != nil {

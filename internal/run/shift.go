@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gathering"
@@ -23,10 +26,18 @@ type shift struct {
 	ctx    context.Context //nolint:containedctx // the lifetime of the shift, which its owners share
 	stop   context.CancelFunc
 	owners sync.WaitGroup
-	mu     sync.Mutex
-	free   int
-	owned  map[gathering.RunID]bool
-	over   bool // no slot is given any more
+	lease  lease
+
+	mu      sync.Mutex
+	free    int
+	owned   map[gathering.RunID]gathering.ProjectID
+	turns   turns
+	suspect gathering.RunID // the one that is being worked on
+	over    bool            // no slot is given any more
+
+	// backlog is whether runs that are due wait for a slot: then new ones stand
+	// in line behind them.
+	backlog atomic.Bool
 }
 
 // work works until the worker stops or the instance is cut off, and returns when
@@ -45,31 +56,47 @@ func (h *shift) work() {
 }
 
 // reserve takes a slot for a run.
-func (h *shift) reserve(id gathering.RunID) bool {
+func (h *shift) reserve(r gathering.Run) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.over || h.free == 0 || h.owned[id] {
+	if _, owned := h.owned[r.ID]; owned || h.over || h.free == 0 {
 		return false
 	}
 	h.free--
-	h.owned[id] = true
+	h.owned[r.ID] = r.Project
+	h.turns.take(r.Project)
+	if r.Crashes >= suspicious {
+		h.suspect = r.ID
+	}
 	h.owners.Add(1)
 	return true
 }
 
+// giveBack gives the slot of a run back.
 func (h *shift) giveBack(id gathering.RunID) {
 	h.mu.Lock()
 	h.free++
+	h.turns.leave(h.owned[id])
 	delete(h.owned, id)
 	h.mu.Unlock()
 	h.owners.Done()
-	h.service.bell.Ring(topicClaim)
+	h.clear(id)
+	if h.backlog.Load() {
+		h.service.bell.Ring(topicClaim)
+	}
 }
 
-func (h *shift) slots() int {
+// clear notes that a run is no suspect any more, or not this shift's.
+func (h *shift) clear(id gathering.RunID) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.free
+	was := h.suspect == id
+	if was {
+		h.suspect = ""
+	}
+	h.mu.Unlock()
+	if was {
+		h.service.bell.Ring(topicClaim) // for the next suspect
+	}
 }
 
 // claimLoop takes runs whenever one may be due and a slot is free.
@@ -78,9 +105,13 @@ func (h *shift) claimLoop() {
 	defer cancel()
 	for {
 		wait := h.options.Poll
-		if err := h.claimAll(); err != nil && h.ctx.Err() == nil {
+		next, err := h.claimAll()
+		switch {
+		case errors.Is(err, errDead):
+			h.died()
+		case err != nil && h.ctx.Err() == nil:
 			h.logger.Error("could not claim runs", slog.String("error", err.Error()))
-		} else if next, err := h.service.nextReady(h.ctx, h.options.Only); err == nil && !next.IsZero() && h.slots() > 0 {
+		case err == nil && !next.IsZero():
 			wait = min(wait, max(next.Sub(h.service.now()), time.Millisecond))
 		}
 		timer := time.NewTimer(wait)
@@ -98,43 +129,74 @@ func (h *shift) claimLoop() {
 const (
 	// claimBatch bounds how many runs one transaction claims.
 	claimBatch = 64
-	// ending is how long a run is left alone that this worker is not done with yet.
+	// ending is how long a run is left alone that this worker is not done with
+	// yet, or that somebody else seems to be at.
 	ending = 100 * time.Millisecond
 )
 
-func (h *shift) claimAll() error {
+// claimAll takes what is due until there is no more of it or no slot. It
+// returns when to look again; zero is when the bell rings.
+func (h *shift) claimAll() (next time.Time, err error) {
 	for h.ctx.Err() == nil {
-		n := min(h.slots(), claimBatch)
-		if n == 0 {
-			return nil
+		var o order
+		if o, next, err = h.order(); err != nil || len(o.due) == 0 || o.slots == 0 {
+			return next, err
 		}
-		taken, err := h.service.claim(h.ctx, h.instance, h.options.Only, n)
+		taken, err := h.service.claim(h.ctx, o)
 		if err != nil {
-			return err
+			return time.Time{}, err
 		}
 		for _, c := range taken {
-			if !h.reserve(c.run.ID) {
+			if !h.reserve(c.run) {
 				// The former ownership of the run by this worker is just ending, or
 				// the worker is: it is put back.
 				if err := h.service.release(context.WithoutCancel(h.ctx), c.run, ending); err != nil {
-					return err
+					return time.Time{}, err
 				}
 				continue
 			}
 			go h.resume(c)
 		}
-		if len(taken) < n {
-			return nil
+		if len(taken) == 0 {
+			return h.service.now().Add(ending), nil
 		}
 	}
-	return nil
+	return time.Time{}, nil
+}
+
+// order looks at what is due and says what to claim. Next is when more will be
+// due; zero is never.
+func (h *shift) order() (o order, next time.Time, err error) {
+	line, err := h.service.line(h.ctx, h.options.Only)
+	if err != nil {
+		return order{}, time.Time{}, err
+	}
+	slices.SortFunc(line, func(a, b place) int { return strings.Compare(a.queue, b.queue) })
+	o = order{instance: h.instance, only: h.options.Only}
+	now := h.service.now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, p := range line {
+		switch {
+		case p.queue == suspects && h.suspect != "":
+		case !p.ready.After(now):
+			o.due = append(o.due, p)
+		case next.IsZero() || p.ready.Before(next):
+			next = p.ready
+		}
+	}
+	// Set before the slots are counted: whoever gives one back from now on rings.
+	h.backlog.Store(len(o.due) > 0)
+	h.turns.forget(line)
+	o.slots, o.turns = min(h.free, claimBatch), h.turns.clone()
+	return o, next, nil
 }
 
 // resume goes on with a claimed run: it folds the log, which nobody else
 // appends to any more, and says in it that the run has a new owner.
 func (h *shift) resume(c claimed) {
 	l := newRunLog(h.service, c.run)
-	l.parentNode = c.parentNode
+	l.parentNode, l.bounded, l.shift = c.parentNode, c.bounded, h
 	l.subscribe()
 	if c.run.Crashes >= maxCrashes {
 		h.giveUp(l)
@@ -225,7 +287,7 @@ func (h *shift) own(l *runLog, state *engine.State, turn engine.Turn) {
 
 func (h *shift) move(l *runLog, state *engine.State, turn engine.Turn) {
 	owner := &engine.Owner{
-		State: state, Log: l, Now: h.service.now, Bell: l.rings,
+		State: state, Log: l, Now: h.service.now, Bell: l.rings, Fence: h.fence,
 		ParkAfter: h.options.ParkAfter, Drain: h.options.Drain, Logger: h.logger,
 	}
 	ending, err := owner.Run(h.ctx, turn)

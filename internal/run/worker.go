@@ -23,7 +23,9 @@ type WorkerOptions struct {
 	// stops; 5 s.
 	Drain time.Duration
 	// Beat is how often it says that it is alive; 2 s. An instance that is
-	// silent for five beats is dead, or for two if its connection is gone too.
+	// silent for five beats is dead, or for two if its connection is gone too,
+	// and it stops its own work four beats after the last one began that
+	// succeeded. What counts is the slower beat of the two instances.
 	Beat time.Duration
 	// CrashPause is how long a run that could not be moved is left alone, times
 	// how often in a row that was; 5 s.
@@ -42,6 +44,34 @@ func (o WorkerOptions) withDefaults() WorkerOptions {
 	setDefault(&o.Beat, 2*time.Second)
 	setDefault(&o.CrashPause, 5*time.Second)
 	return o
+}
+
+// check refuses what makes no sense. What the durations are to each other
+// follows from Beat alone.
+func (o WorkerOptions) check() error {
+	var faults []gathering.FieldError
+	for _, f := range []struct {
+		field string
+		value time.Duration
+		least time.Duration
+	}{
+		{"poll", o.Poll, time.Millisecond},
+		{"park_after", o.ParkAfter, time.Millisecond},
+		{"drain", o.Drain, time.Millisecond},
+		{"beat", o.Beat, 10 * time.Millisecond},
+		{"crash_pause", o.CrashPause, time.Millisecond},
+	} {
+		if f.value < f.least {
+			faults = append(faults, gathering.FieldError{Field: f.field, Problem: "must be " + f.least.String() + " at least"})
+		}
+	}
+	if o.Slots < 1 {
+		faults = append(faults, gathering.FieldError{Field: "slots", Problem: "must be 1 at least"})
+	}
+	if len(faults) > 0 {
+		return gathering.NewError(gathering.KindInvalid, "a worker cannot work so").WithFields(faults...)
+	}
+	return nil
 }
 
 func setDefault[T comparable](value *T, preset T) {
@@ -69,15 +99,21 @@ type localWorker struct{ current atomic.Pointer[shift] }
 // take reserves a slot of the local worker for a new run, or returns nil.
 func (l *localWorker) take(r gathering.Run) *shift {
 	w := l.current.Load()
-	if w == nil || (w.options.Only != "" && w.options.Only != r.Root) || !w.reserve(r.ID) {
+	switch {
+	case w == nil, w.options.Only != "" && w.options.Only != r.Root, w.backlog.Load(), w.fence() != nil, !w.reserve(r):
 		return nil
 	}
 	return w
 }
 
-// Work starts a worker. Stop it.
+// Work starts a worker. Stop it. Options that make no sense are an error of
+// kind invalid.
 func (s *Service) Work(ctx context.Context, o WorkerOptions) (*Worker, error) {
-	w := &Worker{service: s, options: o.withDefaults(), ended: make(chan struct{})}
+	o = o.withDefaults()
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	w := &Worker{service: s, options: o, ended: make(chan struct{})}
 	w.ctx, w.stop = context.WithCancel(context.WithoutCancel(ctx))
 	first, err := w.begin(ctx)
 	if err != nil {
@@ -129,7 +165,9 @@ func (w *Worker) begin(ctx context.Context) (*shift, error) {
 		options:  w.options,
 		instance: gathering.NewInstanceID(w.service.now()),
 		free:     w.options.Slots,
-		owned:    make(map[gathering.RunID]bool),
+		owned:    make(map[gathering.RunID]gathering.ProjectID),
+		turns:    newTurns(),
+		lease:    lease{term: patience * w.options.Beat, now: time.Now},
 	}
 	h.logger = w.service.logger.With(slog.String("instance", string(h.instance)))
 	h.ctx, h.stop = context.WithCancel(w.ctx)

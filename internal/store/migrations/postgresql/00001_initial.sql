@@ -15,7 +15,8 @@ CREATE TABLE instances (
     host       TEXT COLLATE "C" NOT NULL,
     pid        BIGINT NOT NULL,
     version    TEXT COLLATE "C" NOT NULL,
-    max_engine BIGINT NOT NULL
+    max_engine BIGINT NOT NULL,
+    beat       BIGINT NOT NULL DEFAULT 0
 );
 
 -- What a run is searched and claimed by. Its state is the fold of its log.
@@ -35,6 +36,7 @@ CREATE TABLE runs (
     queue           TEXT COLLATE "C" NOT NULL,
     concurrency_key TEXT COLLATE "C",
     concurrency_max BIGINT NOT NULL DEFAULT 0,
+    granted_at      BIGINT,
     run_key         TEXT COLLATE "C",
     labels          TEXT COLLATE "C" NOT NULL,
     parent_run      TEXT COLLATE "C",
@@ -48,12 +50,15 @@ CREATE TABLE runs (
     dead_at         BIGINT
 );
 CREATE INDEX runs_ready ON runs (queue, ready_at) WHERE owner IS NULL AND ready_at IS NOT NULL;
+CREATE INDEX runs_suspect ON runs (ready_at) WHERE owner IS NULL AND ready_at IS NOT NULL AND crashes >= 2;
 CREATE INDEX runs_owned ON runs (owner) WHERE owner IS NOT NULL;
 CREATE INDEX runs_root ON runs (root_run) WHERE depth > 0;
 CREATE INDEX runs_parent ON runs (parent_run) WHERE parent_run IS NOT NULL;
 CREATE UNIQUE INDEX runs_key ON runs (project, run_key) WHERE run_key IS NOT NULL AND finished_at IS NULL;
-CREATE INDEX runs_concurrency ON runs (concurrency_key) WHERE concurrency_key IS NOT NULL AND finished_at IS NULL;
-CREATE INDEX runs_dead ON runs (dead_at) WHERE dead_at IS NOT NULL;
+CREATE INDEX runs_granted ON runs (concurrency_key) WHERE granted_at IS NOT NULL AND finished_at IS NULL;
+CREATE INDEX runs_bounded ON runs (concurrency_key, queue, created_at)
+    WHERE concurrency_key IS NOT NULL AND granted_at IS NULL AND owner IS NULL AND ready_at IS NULL AND finished_at IS NULL;
+CREATE INDEX runs_dead ON runs (id) WHERE dead_at IS NOT NULL;
 
 -- One row per commit of a run: seq is that of the first event packed in rows.
 CREATE TABLE run_log (

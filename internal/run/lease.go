@@ -1,0 +1,57 @@
+package run
+
+import (
+	"sync/atomic"
+	"time"
+
+	"gathering"
+)
+
+// patience is how many beats an instance may miss, from the beginning of the
+// last good one on, before it stops its work: others may take it for dead soon.
+const patience = 4
+
+// An instance is dead after a silence of so many beats, or of the short one
+// while nobody holds its key. Silence is longer than patience, so that it has
+// stopped by then.
+const (
+	silence      = patience + 1
+	shortSilence = 2
+)
+
+// lease is for how long an instance may act for its runs: nobody takes it for
+// dead before. Its zero value has run out.
+type lease struct {
+	term time.Duration
+	now  func() time.Time // of the monotonic clock
+	from atomic.Pointer[time.Time]
+}
+
+// errCutOff is why an instance does nothing more for its runs. Whether somebody
+// else has them by now is not known.
+var errCutOff = gathering.NewError(gathering.KindUnavailable,
+	"the instance is cut off from the database and may have lost the run").WithCode(gathering.CodeFenced)
+
+// renew begins the lease anew with a good beat, as of when it began.
+func (l *lease) renew(begun time.Time) { l.from.Store(&begun) }
+
+// end ends the lease at once.
+func (l *lease) end() { l.from.Store(nil) }
+
+// left is how long the lease goes on; not more than zero when it has run out.
+func (l *lease) left() time.Duration {
+	from := l.from.Load()
+	if from == nil {
+		return 0
+	}
+	return l.term - l.now().Sub(*from)
+}
+
+// fence is asked before anything that another owner of the run must not see
+// done: it fails once others may take this instance for dead.
+func (h *shift) fence() error {
+	if h.lease.left() <= 0 {
+		return errCutOff
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package run
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"gathering"
+	"gathering/internal/store"
+)
+
+// MaxPriority is the highest priority of a run, and its negative the lowest.
+const MaxPriority = 100
+
+// queueOf is where a run stands in line: queues sort by priority, the highest
+// first, and then by project.
+func queueOf(priority int, project gathering.ProjectID) string {
+	priority = min(max(priority, -MaxPriority), MaxPriority)
+	return fmt.Sprintf("%03d/%s", MaxPriority-priority, project)
+}
+
+// suspects stands for the queue of runs that may be what took their hosts down.
+const suspects = ""
+
+// suspicious is from how many crashes in a row on a run is a suspect. The same
+// number is in the statements and in the index runs_suspect.
+const suspicious = 2
+
+// place is a queue with runs that are due some time.
+type place struct {
+	queue string
+	ready time.Time // when the first of them is
+}
+
+// urgency is what places of one priority have in common.
+func (p place) urgency() string {
+	urgency, _, _ := strings.Cut(p.queue, "/")
+	return urgency
+}
+
+func (p place) project() gathering.ProjectID {
+	_, project, _ := strings.Cut(p.queue, "/")
+	return gathering.ProjectID(project)
+}
+
+// The queues are found by leaps through the index, one for each, however many
+// runs are in them. A run and those it led to are found by their own indexes.
+const (
+	wholeLine = `WITH RECURSIVE line(queue) AS (
+			SELECT (SELECT r.queue FROM runs r WHERE r.owner IS NULL AND r.ready_at IS NOT NULL AND r.crashes < 2 AND r.min_engine <= $1
+				ORDER BY r.queue LIMIT 1)
+			UNION ALL SELECT (SELECT r.queue FROM runs r WHERE r.owner IS NULL AND r.ready_at IS NOT NULL AND r.crashes < 2 AND r.min_engine <= $1
+				AND r.queue > line.queue ORDER BY r.queue LIMIT 1) FROM line WHERE line.queue IS NOT NULL)
+		SELECT line.queue, (SELECT r.ready_at FROM runs r WHERE r.owner IS NULL AND r.ready_at IS NOT NULL AND r.crashes < 2 AND r.min_engine <= $1
+			AND r.queue = line.queue ORDER BY r.ready_at LIMIT 1) FROM line WHERE line.queue IS NOT NULL
+		UNION ALL SELECT '', (SELECT r.ready_at FROM runs r WHERE r.owner IS NULL AND r.ready_at IS NOT NULL AND r.crashes >= 2
+			AND r.min_engine <= $1 ORDER BY r.ready_at LIMIT 1)`
+	familyLine = `SELECT CASE WHEN crashes < 2 THEN queue ELSE '' END, min(ready_at) FROM runs
+		WHERE (id = $2 OR root_run = $2 AND depth > 0) AND owner IS NULL AND ready_at IS NOT NULL AND min_engine <= $1 GROUP BY 1`
+)
+
+// line returns the queues in which runs are due now or later, in no order, with
+// only set those of that run and of those it led to.
+func (s *Service) line(ctx context.Context, only gathering.RunID) ([]place, error) {
+	query, args := wholeLine, []any{EngineVersion}
+	if only != "" {
+		query, args = familyLine, append(args, string(only))
+	}
+	rows, err := s.db.Read().Query(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("look for runs that are due: %w", err)
+	}
+	var line []place
+	err = rows.Each(func(row store.Scanner) error {
+		var (
+			p     place
+			ready sql.NullInt64
+		)
+		err := row.Scan(&p.queue, &ready)
+		if p.ready = time.UnixMicro(ready.Int64); ready.Valid {
+			line = append(line, p)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for runs that are due: %w", err)
+	}
+	return line, nil
+}
+
+// turns shares slots out between projects of one urgency.
+type turns struct {
+	held   map[gathering.ProjectID]int   // slots that a project has
+	served map[gathering.ProjectID]int64 // when it last got one, counted in slots; absent is long ago
+	count  int64
+}
+
+func newTurns() turns {
+	return turns{held: make(map[gathering.ProjectID]int), served: make(map[gathering.ProjectID]int64)}
+}
+
+func (t *turns) clone() turns {
+	return turns{held: maps.Clone(t.held), served: maps.Clone(t.served), count: t.count}
+}
+
+func (t *turns) take(project gathering.ProjectID) {
+	t.held[project]++
+	t.count++
+	t.served[project] = t.count
+}
+
+// allot shares out n slots, each to the place whose project has the fewest by
+// then; among equals to the one that has waited for one the longest.
+func (t *turns) allot(places []place, n int) []int {
+	shares := make([]int, len(places))
+	last := make([]int64, len(places))
+	for i, p := range places {
+		last[i] = t.served[p.project()]
+	}
+	for turn := t.count + 1; turn <= t.count+int64(n); turn++ {
+		next := 0
+		for i, p := range places {
+			has, least := t.held[p.project()]+shares[i], t.held[places[next].project()]+shares[next]
+			if has < least || has == least && last[i] < last[next] {
+				next = i
+			}
+		}
+		shares[next]++
+		last[next] = turn
+	}
+	return shares
+}
+
+// leave gives back a slot of the project.
+func (t *turns) leave(project gathering.ProjectID) {
+	if t.held[project]--; t.held[project] <= 0 {
+		delete(t.held, project)
+	}
+}
+
+// forget drops the turns of projects of which nothing waits.
+func (t *turns) forget(line []place) {
+	waits := make(map[gathering.ProjectID]bool, len(line))
+	for _, p := range line {
+		waits[p.project()] = true
+	}
+	maps.DeleteFunc(t.served, func(p gathering.ProjectID, _ int64) bool { return !waits[p] })
+}
