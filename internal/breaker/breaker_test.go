@@ -147,9 +147,9 @@ func TestOneCallAtATimeWhileHalfOpen(t *testing.T) {
 		try(t, r, 5, errDown)
 		pass(30 * time.Second)
 		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error)
+		begun, ended := 0, make(chan error)
 		hang := func(ctx context.Context) {
-			ended <- r.Do(ctx, host, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+			ended <- r.Do(ctx, host, func(ctx context.Context) error { begun++; <-ctx.Done(); return ctx.Err() })
 		}
 		go hang(ctx)
 		synctest.Wait()
@@ -163,6 +163,9 @@ func TestOneCallAtATimeWhileHalfOpen(t *testing.T) {
 		ctx, cancel = context.WithCancel(t.Context())
 		go hang(ctx)
 		synctest.Wait()
+		if begun != 2 {
+			t.Fatalf("%d calls were made, want the second as well", begun)
+		}
 		refused(t, r, half, 5*time.Second)
 
 		// One that does not end does not keep others from seeing for ever.

@@ -113,6 +113,9 @@ func (c *circuit) admit(now time.Time) (permit, *refusal) {
 	if !c.open {
 		return p, nil
 	}
+	if latest := now.Add(c.limits.MaxOpen); !c.byHand() && c.until.After(latest) {
+		c.until = latest // clocks differ, or are set back
+	}
 	if c.until.IsZero() || c.until.After(now) {
 		return permit{}, c.refuse(now)
 	}
@@ -207,19 +210,14 @@ func (c *circuit) shut(r row) {
 }
 
 // adopt makes the breaker what somebody else made of it.
-func (c *circuit) adopt(r row, now time.Time) {
+func (c *circuit) adopt(r row) {
 	if !r.open {
 		c.shut(r)
 		return
 	}
+	c.delay = 0
 	if !r.byHand() {
-		// Clocks differ: no other's keeps it open for longer than ours would.
 		c.delay = min(max(r.until.Sub(r.since), c.limits.Open), c.limits.MaxOpen)
-		if latest := now.Add(c.limits.MaxOpen); r.until.After(latest) {
-			r.until = latest
-		}
-	} else {
-		c.delay = 0
 	}
 	c.become(r)
 }

@@ -230,7 +230,7 @@ func (r *Registry) waits(name string) bool {
 
 func (r *Registry) adopt(stored row) {
 	c := r.circuit(stored.name)
-	c.adopt(stored, r.now())
+	c.adopt(stored)
 	r.keep(c)
 }
 
@@ -248,6 +248,9 @@ func (r *Registry) look(ctx context.Context, s *Store) error {
 		if c := r.circuit(b.name); (c.seq != b.seq || !c.open) && !r.waits(b.name) {
 			r.adopt(b)
 		}
+	}
+	if len(stored) == r.names {
+		return nil // there may be more
 	}
 	for _, c := range r.opened.Values() {
 		if !there[c.name] && c.seq > 0 && !r.waits(c.name) {
