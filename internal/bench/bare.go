@@ -96,22 +96,27 @@ func (b *bare) write(ctx context.Context, steps []step) ([]error, error) {
 	for _, s := range steps {
 		l := p.logs[s.n]
 		if s.n == 0 {
-			first = append(first, []any{s.run})
+			first = append(first, []any{
+				s.run, p.project, p.pipeline, p.version, "running", p.owner, 1, 0, 0, 0, p.queue, p.labels, s.run, 0, 1, p.created,
+			})
 		}
 		if s.n == len(p.logs)-1 {
-			ended = append(ended, []any{s.run})
+			ended = append(ended, []any{s.run, "completed", nil, p.finished})
 		}
 		logs = append(logs, []any{s.run, l.seq, p.created, l.version, l.rows})
 		entries = append(entries, `["`+s.run+`",`+strconv.FormatInt(l.seq, 10)+`,`+strconv.FormatInt(l.last, 10)+`]`)
 	}
 	batch.Rows(`INSERT INTO runs (id, project, pipeline, version, state, owner, epoch, inbox, crashes, priority, queue, labels,
-		root_run, depth, min_engine, created_at)
-		SELECT w.id, $1, $2, $3, 'running', $4, 1, 0, 0, 0, $5, $6, w.id, 0, 1, $7 FROM {rows}`,
-		[]store.Column{text("id")}, first, nil, p.project, p.pipeline, p.version, p.owner, p.queue, p.labels, p.created)
-	batch.Rows(`INSERT INTO run_log (run_id, seq, at, version, rows) SELECT w.run_id, w.seq, w.at, w.version, w.rows FROM {rows}`,
+		root_run, depth, min_engine, created_at) {values}`,
+		[]store.Column{
+			text("id"), text("project"), text("pipeline"), integer("version"), text("state"), text("owner"), integer("epoch"),
+			integer("inbox"), integer("crashes"), integer("priority"), text("queue"), text("labels"), text("root_run"),
+			integer("depth"), integer("min_engine"), integer("created_at"),
+		}, first, nil)
+	batch.Rows(`INSERT INTO run_log (run_id, seq, at, version, rows) {values}`,
 		[]store.Column{text("run_id"), integer("seq"), integer("at"), integer("version"), {Name: "rows", Type: store.Bytes}}, logs, nil)
-	batch.Rows(`UPDATE runs SET state = 'completed', owner = NULL, finished_at = $1 FROM {rows} WHERE runs.id = w.id`,
-		[]store.Column{text("id")}, ended, nil, p.finished)
+	batch.Rows(`UPDATE runs SET state = {state}, owner = {owner}, finished_at = {finished_at} {from} WHERE runs.id = {id}`,
+		[]store.Column{text("id"), text("state"), text("owner"), integer("finished_at")}, ended, nil)
 	batch.Exec(b.db.Dialect().FeedLock())
 	batch.Joined(`INSERT INTO feed (at, entries) SELECT $1, '[' || j.text || ']' FROM {joined}`,
 		make([]int64, len(entries)), entries, p.created)

@@ -235,7 +235,7 @@ func (w *writer) guard(members []*member) {
 	}
 	w.batch.Guard(`SELECT w.member, CASE WHEN r.epoch <> w.epoch OR coalesce(r.owner, '') <> w.owner THEN 0
 			WHEN w.seen >= 0 AND r.inbox <> w.seen THEN 2 ELSE 1 END AS verdict
-		FROM {rows} JOIN runs r ON r.id = w.id ORDER BY r.id`+w.dialect.Locking("FOR NO KEY UPDATE OF r"),
+		FROM {rows} JOIN runs r ON r.id = w.id`+w.dialect.Locking("ORDER BY r.id FOR NO KEY UPDATE OF r"),
 		guarded(text("id"), integer("epoch"), text("owner"), integer("seen")), rows, len(members),
 		func(verdicts []int64) { w.verdicts = verdicts })
 }
@@ -259,16 +259,13 @@ func (w *writer) insertRuns(members []*member) error {
 		text("id"), text("project"), text("pipeline"), integer("version"), text("state"), text("owner"), integer("epoch"),
 		integer("ready_at"), integer("deadline"), integer("priority"), text("labels"), text("parent_run"), text("parent_node"),
 		text("root_run"), integer("depth"), integer("created_at"), text("queue"), text("concurrency_key"), integer("concurrency_max"),
-		text("run_key"), text("origin_run"),
+		text("run_key"), text("origin_run"), integer("inbox"), integer("crashes"), integer("min_engine"),
 	}
 	const head = `INSERT INTO runs (id, project, pipeline, version, state, owner, epoch, ready_at, deadline, priority,
 		labels, parent_run, parent_node, root_run, depth, created_at, queue, concurrency_key, concurrency_max,
-		run_key, origin_run, inbox, crashes, min_engine)
-		SELECT w.id, w.project, w.pipeline, w.version, w.state, w.owner, w.epoch, w.ready_at, w.deadline, w.priority,
-		w.labels, w.parent_run, w.parent_node, w.root_run, w.depth, w.created_at, w.queue, w.concurrency_key, w.concurrency_max,
-		w.run_key, w.origin_run, 0, 0, 1 FROM {rows} `
+		run_key, origin_run, inbox, crashes, min_engine) {values} `
 	w.batch.Rows(head, columns, fresh, nil)
-	w.batch.Guarded(head+`WHERE true ON CONFLICT (id) DO NOTHING`, guarded(columns...), children)
+	w.batch.Guarded(head+`ON CONFLICT (id) DO NOTHING`, guarded(columns...), children)
 	return nil
 }
 
@@ -286,7 +283,7 @@ func (in *insert) values() ([]any, error) {
 		string(r.ID), string(r.Project), string(r.Pipeline), r.Version, string(r.State), null(string(r.Owner)), r.Epoch,
 		ready, nullTimeMicros(r.Deadline), r.Priority, string(labels), null(string(r.Parent)), null(in.parentNode),
 		string(r.Root), r.Depth, r.CreatedAt.UnixMicro(), in.queue, null(in.concurrencyKey), in.concurrencyMax,
-		null(in.runKey), null(string(in.origin)),
+		null(in.runKey), null(string(in.origin)), int64(0), int64(0), int64(1),
 	}, nil
 }
 
@@ -313,8 +310,7 @@ func (w *writer) addBlobs(members []*member) {
 			rows = append(rows, []any{m.number(i), string(b.run), b.Hash, b.Data})
 		}
 	}
-	w.batch.Guarded(`INSERT INTO blobs (run_id, hash, data) SELECT w.run_id, w.hash, w.data FROM {rows}
-		WHERE true ON CONFLICT (run_id, hash) DO NOTHING`, guarded(text("run_id"), text("hash"), binary("data")), rows)
+	w.batch.Guarded(`INSERT INTO blobs (run_id, hash, data) {values} ON CONFLICT (run_id, hash) DO NOTHING`, guarded(text("run_id"), text("hash"), binary("data")), rows)
 }
 
 func (w *writer) appendLogs(members []*member) {
@@ -325,7 +321,7 @@ func (w *writer) appendLogs(members []*member) {
 		}
 	}
 	w.batch.Guarded(`INSERT INTO run_log (run_id, seq, at, version, rows)
-		SELECT w.run_id, w.seq, w.at, w.version, w.rows FROM {rows} WHERE true ON CONFLICT (run_id, seq) DO NOTHING`,
+		{values} ON CONFLICT (run_id, seq) DO NOTHING`,
 		guarded(text("run_id"), integer("seq"), integer("at"), integer("version"), binary("rows")), rows)
 }
 
@@ -338,8 +334,7 @@ func (w *writer) keepSnapshots(members []*member) {
 		}
 	}
 	w.batch.Guarded(`INSERT INTO snapshots (run_id, seq, at, version, data)
-		SELECT w.run_id, w.seq, w.at, w.version, w.data FROM {rows} WHERE true
-		ON CONFLICT (run_id) DO UPDATE SET seq = excluded.seq, at = excluded.at, version = excluded.version, data = excluded.data`,
+		{values} ON CONFLICT (run_id) DO UPDATE SET seq = excluded.seq, at = excluded.at, version = excluded.version, data = excluded.data`,
 		guarded(text("run_id"), integer("seq"), integer("at"), integer("version"), binary("data")), rows)
 }
 
@@ -373,9 +368,9 @@ func (w *writer) updateRuns(members []*member) {
 			m.number(i), string(m.run.ID), string(u.state), null(u.owner), nullMicros(u.ready), nullMicros(u.finished), nullMicros(u.dead), progress,
 		})
 	}
-	w.batch.Guarded(`UPDATE runs SET state = w.state, owner = w.owner, ready_at = w.ready_at, finished_at = w.finished_at,
-		dead_at = w.dead_at, crashes = CASE WHEN w.progress = 1 THEN 0 ELSE runs.crashes END
-		FROM {rows} WHERE runs.id = w.id`,
+	w.batch.Guarded(`UPDATE runs SET state = {state}, owner = {owner}, ready_at = {ready_at}, finished_at = {finished_at},
+		dead_at = {dead_at}, crashes = CASE WHEN {progress} = 1 THEN 0 ELSE runs.crashes END
+		{from} WHERE runs.id = {id}`,
 		guarded(text("id"), text("state"), text("owner"), integer("ready_at"), integer("finished_at"), integer("dead_at"), integer("progress")), rows)
 }
 

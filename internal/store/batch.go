@@ -92,18 +92,25 @@ func (b *Batch) Query(query string, scan func(row Scanner) error, args ...any) {
 	b.add(statement{query: query, args: args, scan: scan})
 }
 
-// Rows adds one statement for many rows. "{rows}" in it, where a table may
-// stand, becomes a source of the rows named w with the given columns:
+// Rows adds one statement for many rows, of which it sees one after the other:
+// it must not look at all of them at once, as with count(*). Within its text
+// these stand for the rows:
 //
-//	UPDATE runs SET inbox = inbox + 1 FROM {rows} WHERE runs.id = w.run RETURNING runs.id, inbox
+//	{values}  in an INSERT, the values of all columns in their order
+//	{from}    in an UPDATE, what it is from; {name} is then the value of that column
+//	{rows}    anywhere, a table named w with the columns
 //
-// Parameters $1, $2, … of the statement's own come in args. scan is called for
-// each row returned and may be nil. Without rows nothing is run.
+// as in
 //
-// SQLite runs the statement once per row, in order, PostgreSQL once for all: so
-// it must not look at all rows at once, as with count(*). And as SQLite's
-// grammar wants it, an INSERT … SELECT … FROM {rows} with ON CONFLICT needs a
-// WHERE, if only WHERE true.
+//	INSERT INTO run_log (run_id, seq) {values}
+//	UPDATE runs SET state = {state} {from} WHERE runs.id = {id}
+//	DELETE FROM run_inbox WHERE (run_id, id) IN (SELECT w.run_id, w.id FROM {rows})
+//
+// {rows} is the slowest on SQLite, which runs the statement once per row;
+// PostgreSQL runs it once for all. Parameters $1, $2, … of the statement's own
+// come in args. scan is called for each row returned and may be nil. Without
+// rows nothing is run. The rows belong to the batch from then on, and a text
+// always comes with the same columns.
 func (b *Batch) Rows(query string, columns []Column, rows [][]any, scan func(row Scanner) error, args ...any) {
 	b.addRows(statement{kind: many, query: query, args: args, columns: columns, rows: rows, scan: scan})
 }
@@ -112,13 +119,13 @@ func (b *Batch) Rows(query string, columns []Column, rows [][]any, scan func(row
 // It selects the columns member and verdict from {rows}, and locks what it
 // looked at; a member that it does not select has the verdict 0. Those whose
 // verdict is [Held] are written. verdicts is told them, the first member's
-// first. There is one guard to a batch.
+// first. There is one guard to a batch. A row of member 0 is only locked.
 func (b *Batch) Guard(query string, columns []Column, rows [][]any, members int, verdicts func(verdicts []int64)) {
 	b.addRows(statement{kind: guard, query: query, columns: columns, rows: rows, members: members, verdicts: verdicts})
 }
 
-// Guarded is like [Batch.Rows] for the rows of members: the first column is the
-// number of the member, and the rows of those who are not held are passed over.
+// Guarded is like [Batch.Rows] for the rows of members: the first column is
+// member, its number, and the rows of those who are not held are passed over.
 func (b *Batch) Guarded(query string, columns []Column, rows [][]any) {
 	b.addRows(statement{kind: guarded, query: query, columns: columns, rows: rows})
 }
@@ -138,34 +145,35 @@ func (b *Batch) addRows(s statement) {
 	if len(s.rows) == 0 {
 		return
 	}
-	checked := make([][]any, len(s.rows))
 	for i, row := range s.rows {
-		values, err := rowValues(s.columns, row)
-		if err != nil {
+		if err := rowValues(s.columns, row); err != nil {
 			b.fail(fmt.Errorf("row %d: %w", i, err))
 			return
 		}
-		checked[i] = values
 	}
-	s.rows = checked
 	b.add(s)
 }
 
-// rowValues checks that the row is one of the columns.
-func rowValues(columns []Column, row []any) ([]any, error) {
+func (s *statement) shape() shape {
+	return shape{kind: s.kind, columns: s.columns, given: len(s.args)}
+}
+
+// rowValues checks that the row is one of the columns and makes it portable.
+func rowValues(columns []Column, row []any) error {
 	if len(row) != len(columns) {
-		return nil, fmt.Errorf("%d values for %d columns", len(row), len(columns))
-	}
-	values, err := portable(row)
-	if err != nil {
-		return nil, err
+		return fmt.Errorf("%d values for %d columns", len(row), len(columns))
 	}
 	for i, c := range columns {
-		if values[i] != nil && !c.Type.holds(values[i]) {
-			return nil, fmt.Errorf("a %T for column %s", values[i], c.Name)
+		value, err := portableValue(row[i])
+		if err != nil {
+			return fmt.Errorf("parameter $%d: %w", i+1, err)
+		}
+		row[i] = value
+		if value != nil && !c.Type.holds(value) {
+			return fmt.Errorf("a %T for column %s", value, c.Name)
 		}
 	}
-	return values, nil
+	return nil
 }
 
 func (b *Batch) add(s statement) {

@@ -108,8 +108,8 @@ func TestBatchUpdateFromRows(t *testing.T) {
 		insertRuns(t, db, 1, 2, 3)
 		var b store.Batch
 		var got []string
-		b.Rows(`UPDATE runs SET inbox = runs.inbox + $1, state = w.state FROM {rows}
-			WHERE runs.id = w.id AND runs.epoch = w.epoch RETURNING runs.id, runs.inbox, runs.state`,
+		b.Rows(`UPDATE runs SET inbox = runs.inbox + $1, state = {state} {from}
+			WHERE runs.id = {id} AND runs.epoch = {epoch} RETURNING runs.id, runs.inbox, runs.state`,
 			[]store.Column{column("id", store.Text), column("epoch", store.Int), column("state", store.Text)},
 			[][]any{{"run_0", 1, "waiting"}, {"run_1", 7, "waiting"}, {"run_2", 3, "paused"}, {"run_9", 1, "waiting"}},
 			func(s store.Scanner) error {
@@ -160,20 +160,21 @@ func TestBatchGuard(t *testing.T) {
 			for i, epoch := range test.epochs {
 				id := fmt.Sprint("run_", i)
 				guards = append(guards, []any{i + 1, id, epoch})
-				rows = append(rows, []any{i + 1, id, []byte{0}})
+				rows = append(rows, []any{i + 1, id, "a", []byte{0}, "k", 0}, []any{i + 1, id, "a", nil, "again", 0}, []any{i + 1, id, "b", nil, "k", 0})
 				members, texts = append(members, int64(i+1)), append(texts, fmt.Sprintf("[%q]", id))
 			}
 			guards = append(guards, []any{0, "run_0", 9})
-			rows = append(rows, []any{0, "new", nil})
+			rows = append(rows, []any{0, "new", "a", nil, "k", 0})
 			members, texts = append(members, 0), append(texts, `["new"]`)
 			columns := []store.Column{column("member", store.Int), column("id", store.Text)}
 			var b store.Batch
-			b.Guard(`SELECT w.member, CASE WHEN r.epoch = w.epoch THEN 1 ELSE 7 END AS verdict FROM {rows} JOIN runs r ON r.id = w.id ORDER BY r.id`+
-				db.Dialect().Locking("FOR NO KEY UPDATE OF r"), append(slices.Clip(columns), column("epoch", store.Int)), guards, len(test.epochs),
+			b.Guard(`SELECT w.member, CASE WHEN r.epoch = w.epoch THEN 1 ELSE 7 END AS verdict FROM {rows} JOIN runs r ON r.id = w.id `+
+				db.Dialect().Locking("ORDER BY r.id FOR NO KEY UPDATE OF r"), append(slices.Clip(columns), column("epoch", store.Int)), guards, len(test.epochs),
 				func(v []int64) { verdicts = slices.Clone(v) })
-			b.Guarded(`UPDATE runs SET epoch = runs.epoch + 100 FROM {rows} WHERE runs.id = w.id`, columns, without(rows, 2))
-			b.Guarded(`INSERT INTO run_inbox (run_id, id, kind, data, at) SELECT w.id, 'k', 'k', w.data, 0 FROM {rows}`,
-				append(slices.Clip(columns), column("data", store.Bytes)), rows)
+			b.Guarded(`UPDATE runs SET epoch = runs.epoch + 100 {from} WHERE runs.id = {id}`, columns, without(guards[:len(test.epochs)], 2))
+			b.Guarded(`INSERT INTO run_inbox (run_id, id, data, kind, at) {values} ON CONFLICT (run_id, id) DO NOTHING`,
+				append(slices.Clip(columns), column("box", store.Text), column("data", store.Bytes), column("kind", store.Text), column("at", store.Int)), rows)
+			b.Guarded(`DELETE FROM run_inbox WHERE (run_id, id) IN (SELECT w.id, 'b' FROM {rows})`, columns, without(rows, 2))
 			b.Exec(db.Dialect().FeedLock())
 			b.Joined(`INSERT INTO feed (at, entries) SELECT $1, '[' || j.text || ']' FROM {joined} WHERE j.text IS NOT NULL`, members, texts, i)
 			var logged strings.Builder
@@ -242,6 +243,10 @@ func TestBatchFails(t *testing.T) {
 		fill  func(b *store.Batch)
 		check func(err error) bool
 	}{
+		{"a column that is not there", func(b *store.Batch) {
+			insert(b, "a")
+			b.Rows(`INSERT INTO meta (key, value) VALUES ({nothing}, 'x')`, []store.Column{column("key", store.Text)}, [][]any{{"b"}}, nil)
+		}, func(err error) bool { return gathering.KindOf(err) == gathering.KindInternal && !store.Ambiguous(err) }},
 		{"in the middle", func(b *store.Batch) { insert(b, "a", "taken", "b") }, store.IsUniqueViolation},
 		{"among rows", func(b *store.Batch) {
 			insert(b, "a")

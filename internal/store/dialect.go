@@ -96,56 +96,155 @@ func (d Dialect) named(err error) error {
 // subquery is evaluated once per statement.
 const verdicts = `gathering.verdicts`
 
-// rowSource expands {rows} in query for one statement that takes all rows on
-// PostgreSQL. The parameters of the rows come after the first given ones.
-func rowSource(query string, columns []Column, given int, kind statementKind) string {
+// shape is what the text of a statement over rows depends on beside its query.
+type shape struct {
+	kind    statementKind
+	columns []Column
+	given   int // parameters of the statement's own, which come first
+}
+
+// data are the columns that are written: those after the member's.
+func (s shape) data() []Column {
+	if s.kind == guarded {
+		return s.columns[1:]
+	}
+	return s.columns
+}
+
+// postgresQuery puts the row source into a query: one array for each column.
+func postgresQuery(query string, s shape) string {
+	source := "unnest("
+	for i, c := range s.columns {
+		source += comma(i) + "$" + strconv.Itoa(s.given+i+1) + "::" + c.Type.postgres() + "[]"
+	}
+	all := names(s.columns)
+	source += ") AS w(" + all + ")"
+	if s.kind == guarded || s.kind == joined {
+		source = "(SELECT " + all + " FROM " + source + " WHERE w.member = 0" +
+			" OR (SELECT current_setting('" + verdicts + "', true)::bigint[])[w.member] = 1) AS w"
+	}
+	expanded := expand(query, func(token string) string {
+		switch token {
+		case "rows":
+			return source
+		case "from":
+			return "FROM " + source
+		case "values":
+			return "SELECT " + names(s.data()) + " FROM " + source
+		case "joined":
+			return "(SELECT string_agg(w.text, ',') AS text FROM " + source + ") AS j"
+		default:
+			return "w." + token
+		}
+	})
+	if s.kind != guard {
+		return expanded
+	}
+	members := strconv.Itoa(s.given + len(s.columns) + 1)
+	return "WITH v AS MATERIALIZED (" + expanded + ") SELECT set_config('" + verdicts +
+		"', array_agg(coalesce(v.verdict, 0) ORDER BY m.member)::text, true)::bigint[]" +
+		" FROM generate_series(1, $" + members + "::bigint) AS m(member) LEFT JOIN v ON v.member = m.member"
+}
+
+// expansion is a query with the source of its rows.
+type expansion struct {
+	query string
+	order []int // the values of the rows, column by column of row after row, in the order of the parameters
+}
+
+// sqliteQuery puts a source of so many rows into a query.
+func sqliteQuery(query string, s shape, rows int) expansion {
+	var order []int
+	parameter := func(column int) string {
+		if s.given == 0 {
+			order = append(order, column)
+			return "?" // the driver looks for what has a name
+		}
+		return "$" + strconv.Itoa(s.given+column+1)
+	}
+	text := expand(query, func(token string) string {
+		switch token {
+		case "rows":
+			return sqliteRows(s, rows, parameter)
+		case "from":
+			return ""
+		case "values":
+			first := len(s.columns) - len(s.data())
+			var b strings.Builder
+			for i := range s.data() {
+				b.WriteString(comma(i) + parameter(first+i))
+			}
+			return "VALUES (" + b.String() + ")"
+		case "joined":
+			return "(SELECT $" + strconv.Itoa(s.given+1) + " AS text) AS j"
+		default:
+			for i, c := range s.columns {
+				if c.Name == token {
+					return parameter(i)
+				}
+			}
+			return "{" + token + "}"
+		}
+	})
+	if s.given > 0 {
+		order = nil
+		for i := range s.columns {
+			order = append(order, i)
+		}
+	}
+	return expansion{query: text, order: order}
+}
+
+func sqliteRows(s shape, rows int, parameter func(column int) string) string {
 	var b strings.Builder
-	b.WriteString("unnest(")
-	for i, c := range columns {
-		separate(&b, i)
-		b.WriteString("$" + strconv.Itoa(given+i+1) + "::" + c.Type.postgres() + "[]")
+	if rows == 1 {
+		for i, c := range s.columns {
+			b.WriteString(comma(i) + parameter(i) + " AS " + c.Name)
+		}
+		return "(SELECT " + b.String() + ") AS w"
 	}
-	names := make([]string, len(columns))
-	for i, c := range columns {
-		names[i] = c.Name
+	for i, c := range s.columns {
+		b.WriteString(comma(i) + "column" + strconv.Itoa(i+1) + " AS " + c.Name)
 	}
-	list := strings.Join(names, ", ")
-	b.WriteString(") AS w(" + list + ")")
-	source := b.String()
-	if kind == guarded || kind == joined {
-		source = "(SELECT " + list + " FROM " + source + " WHERE w." + columns[0].Name +
-			" = 0 OR (SELECT current_setting('" + verdicts + "', true)::bigint[])[w." + columns[0].Name + "] = 1) AS w"
+	b.WriteString(" FROM (VALUES ")
+	for row := range rows {
+		b.WriteString(comma(row) + "(")
+		for i := range s.columns {
+			b.WriteString(comma(i) + parameter(row*len(s.columns)+i))
+		}
+		b.WriteString(")")
 	}
-	switch kind {
-	case joined:
-		return strings.ReplaceAll(query, "{joined}", "(SELECT string_agg(w.text, ',') AS text FROM "+source+") AS j")
-	case guard:
-		members := strconv.Itoa(given + len(columns) + 1)
-		return "WITH v AS MATERIALIZED (" + strings.ReplaceAll(query, "{rows}", source) + ") SELECT set_config('" + verdicts +
-			"', array_agg(coalesce(v.verdict, 0) ORDER BY m.member)::text, true)::bigint[]" +
-			" FROM generate_series(1, $" + members + "::bigint) AS m(member) LEFT JOIN v ON v.member = m.member"
-	default:
-		return strings.ReplaceAll(query, "{rows}", source)
+	return "(SELECT " + b.String() + ")) AS w"
+}
+
+// expand replaces what stands in braces.
+func expand(query string, token func(name string) string) string {
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(query, "{")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		var name string
+		name, query, _ = strings.Cut(rest, "}")
+		b.WriteString(token(name))
 	}
 }
 
-// oneRowSource expands {rows} in query for a statement that takes one row, as
-// on SQLite.
-func oneRowSource(query string, columns []Column, given int) string {
+func names(columns []Column) string {
 	var b strings.Builder
-	b.WriteString("(SELECT ")
 	for i, c := range columns {
-		separate(&b, i)
-		b.WriteString("$" + strconv.Itoa(given+i+1) + " AS " + c.Name)
+		b.WriteString(comma(i) + c.Name)
 	}
-	b.WriteString(") AS w")
-	return strings.ReplaceAll(query, "{rows}", b.String())
+	return b.String()
 }
 
-// joinedSource expands {joined} in query for a parameter that holds the texts
-// joined already, as on SQLite.
-func joinedSource(query string, given int) string {
-	return strings.ReplaceAll(query, "{joined}", "(SELECT $"+strconv.Itoa(given+1)+" AS text) AS j")
+func comma(i int) string {
+	if i == 0 {
+		return ""
+	}
+	return ", "
 }
 
 func createSchema(name string) string {
@@ -154,10 +253,4 @@ func createSchema(name string) string {
 
 func dropSchema(name string) string {
 	return "DROP SCHEMA " + pgx.Identifier{name}.Sanitize() + " CASCADE"
-}
-
-func separate(b *strings.Builder, i int) {
-	if i > 0 {
-		b.WriteString(", ")
-	}
 }

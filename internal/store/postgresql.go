@@ -215,7 +215,7 @@ func (p *postgresBackend) run(ctx context.Context, b *Batch) error {
 func (s *statement) queue(batch *pgx.Batch, scanned *error) {
 	query, args := s.query, s.args
 	if s.kind != single {
-		query = rowSource(query, s.columns, len(args), s.kind)
+		query = postgresQuery(query, s.shape())
 		args = append(slices.Clip(args), s.columnArrays()...)
 	}
 	if s.kind == guard {

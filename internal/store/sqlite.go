@@ -9,8 +9,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -60,6 +58,7 @@ func (s *sqliteBackend) open(ctx context.Context, o Options) error {
 		"foreign_keys(on)",
 		"journal_size_limit(67108864)",
 		"cache_size(-16384)",
+		"wal_autocheckpoint(4000)", // pages: what many runs write again and again is copied less often
 	))
 	if err != nil {
 		return fmt.Errorf("open %s: %w", sqliteFile, err)
@@ -118,7 +117,7 @@ func (s *sqliteBackend) tx(ctx context.Context, fn func(tx *Tx) error) error {
 }
 
 func (s *sqliteBackend) run(ctx context.Context, b *Batch) error {
-	return s.writer.tx(ctx, func(tx *Tx) error { return b.runEach(ctx, tx) })
+	return s.writer.run(ctx, b)
 }
 
 func (s *sqliteBackend) reader() session { return s.reading }
@@ -136,111 +135,6 @@ func (s *sqliteBackend) close() error {
 		err = errors.Join(err, s.pool.Close())
 	}
 	return err
-}
-
-// runEach carries the batch out statement by statement.
-func (b *Batch) runEach(ctx context.Context, tx *Tx) error {
-	var members sqliteMembers
-	for i := range b.statements {
-		if err := b.statements[i].runOn(ctx, tx, &members); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// sqliteMembers are the verdicts on the members of a batch, the first one's first.
-type sqliteMembers []int64
-
-func (m sqliteMembers) held(row []any) bool {
-	member, ok := row[0].(int64)
-	return ok && (member == 0 || member <= int64(len(m)) && m[member-1] == Held)
-}
-
-func (s *statement) runOn(ctx context.Context, tx *Tx, members *sqliteMembers) error {
-	switch s.kind {
-	case single:
-		return tx.runStatement(ctx, s.query, s.args, s.scan)
-	case joined:
-		return tx.runStatement(ctx, joinedSource(s.query, len(s.args)), append(slices.Clip(s.args), s.join(*members)), nil)
-	case guard:
-		return s.judge(ctx, tx, members)
-	case many, guarded:
-	}
-	query := oneRowSource(s.query, s.columns, len(s.args))
-	args := make([]any, len(s.args)+len(s.columns))
-	copy(args, s.args)
-	for _, row := range s.rows {
-		if s.kind == guarded && !members.held(row) {
-			continue
-		}
-		copy(args[len(s.args):], row)
-		if err := tx.runStatement(ctx, query, args, s.scan); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// judge asks for the verdict on each member.
-func (s *statement) judge(ctx context.Context, tx *Tx, members *sqliteMembers) error {
-	*members = make(sqliteMembers, s.members)
-	query := oneRowSource(s.query, s.columns, 0)
-	for _, row := range s.rows {
-		if row[0] == int64(0) {
-			continue // to be locked alone, and everything is
-		}
-		err := tx.runStatement(ctx, query, row, func(answer Scanner) error {
-			var member, verdict int64
-			if err := answer.Scan(&member, &verdict); err != nil {
-				return err
-			}
-			if member > 0 && member <= int64(s.members) {
-				(*members)[member-1] = verdict
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	s.verdicts(*members)
-	return nil
-}
-
-// join is the texts of the members who are held, with commas between them; nil
-// where there is none.
-func (s *statement) join(members sqliteMembers) any {
-	var b strings.Builder
-	for _, row := range s.rows {
-		if text, ok := row[1].(string); ok && members.held(row) {
-			if b.Len() > 0 {
-				b.WriteByte(',')
-			}
-			b.WriteString(text)
-		}
-	}
-	if b.Len() == 0 {
-		return nil
-	}
-	return b.String()
-}
-
-// runStatement runs one statement whose parameters are portable already.
-func (tx *Tx) runStatement(ctx context.Context, query string, args []any, scan func(Scanner) error) error {
-	if tx.err != nil {
-		return tx.err
-	}
-	if scan == nil {
-		_, err := tx.session.exec(ctx, query, args)
-		return tx.failed(err)
-	}
-	rows, err := tx.session.query(ctx, query, args)
-	if err != nil {
-		return tx.failed(err)
-	}
-	rows.named = tx.failed
-	return rows.Each(scan)
 }
 
 func sqliteCode(err error) int {

@@ -28,10 +28,14 @@ func portable(args []any) ([]any, error) {
 
 func portableValue(arg any) (any, error) {
 	switch v := arg.(type) {
-	case int64:
-		return v, nil
+	case nil, int64:
+		return arg, nil
 	case string:
-		return v, checkText(v)
+		return arg, checkText(v)
+	case []byte:
+		if v != nil {
+			return arg, nil
+		}
 	case int:
 		return int64(v), nil
 	case json.RawMessage:

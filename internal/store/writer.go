@@ -25,10 +25,11 @@ const maxGroup = 64
 //	  │◀─────────────── done ────│
 //
 // The function runs in its caller's goroutine, so a panic climbs where it
-// belongs.
+// belongs. A batch has no function: the writer carries it out itself.
 type writer struct {
 	conn       *sql.Conn
 	statements *statements
+	batches    *sqliteBatches
 	dialect    Dialect
 	hook       func(ctx context.Context, commit func() error) error
 	queue      chan *job
@@ -40,6 +41,7 @@ type writer struct {
 // job is one function that waits to be written.
 type job struct {
 	cancelled <-chan struct{} // its caller's
+	batch     *Batch          // is carried out by the writer itself; nil gives its caller a turn
 	turn      chan *Tx        // unbuffered: taken, or the caller is gone
 	ran       chan error
 	done      chan error
@@ -52,6 +54,7 @@ func newWriter(conn *sql.Conn, d Dialect, hook func(context.Context, func() erro
 	w := &writer{
 		conn:       conn,
 		statements: connStatements(conn),
+		batches:    newSQLiteBatches(conn),
 		dialect:    d,
 		hook:       hook,
 		queue:      make(chan *job),
@@ -67,28 +70,43 @@ func (w *writer) close() {
 	<-w.ended
 }
 
+// tx gives fn its turn in a transaction.
 func (w *writer) tx(ctx context.Context, fn func(tx *Tx) error) error {
-	if err := ctx.Err(); err != nil {
+	j := &job{cancelled: ctx.Done(), turn: make(chan *Tx), ran: make(chan error, 1), done: make(chan error, 1)}
+	if err := w.enqueue(ctx, j); err != nil {
 		return err
-	}
-	j := &job{
-		cancelled: ctx.Done(),
-		turn:      make(chan *Tx),
-		ran:       make(chan error, 1),
-		done:      make(chan error, 1),
-	}
-	select {
-	case w.queue <- j:
-	case <-w.closing:
-		return errClosed()
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 	select {
 	case tx := <-j.turn:
 		return j.run(tx, fn)
 	case err := <-j.done: // there was no transaction to be had
 		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// run carries a batch out. Once it is with the writer it is waited for.
+func (w *writer) run(ctx context.Context, b *Batch) error {
+	j := &job{cancelled: ctx.Done(), batch: b, done: make(chan error, 2)} // its own failure, and that of the transaction
+	if err := w.enqueue(ctx, j); err != nil {
+		return err
+	}
+	if err := <-j.done; !errors.Is(err, errGone) {
+		return err
+	}
+	return ctx.Err()
+}
+
+func (w *writer) enqueue(ctx context.Context, j *job) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case w.queue <- j:
+		return nil
+	case <-w.closing:
+		return errClosed()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -116,6 +134,7 @@ func (w *writer) loop() {
 	defer close(w.ended)
 	defer w.conn.Close()
 	defer w.statements.close()
+	defer w.batches.close()
 	for {
 		select {
 		case first := <-w.queue:
@@ -190,13 +209,7 @@ func (w *writer) turn(j *job, of int) (err, fatal error) {
 			return err, err
 		}
 	}
-	tx := &Tx{session: w.statements, dialect: w.dialect}
-	select {
-	case j.turn <- tx:
-		err = <-j.ran
-	case <-j.cancelled:
-		err = errGone
-	}
+	err = w.let(j, &Tx{session: w.statements, dialect: w.dialect})
 	switch {
 	case of == 1:
 		return err, nil // the whole transaction is undone or committed
@@ -206,6 +219,29 @@ func (w *writer) turn(j *job, of int) (err, fatal error) {
 		}
 	}
 	return err, w.do("RELEASE job")
+}
+
+// let has the job write.
+func (w *writer) let(j *job, tx *Tx) error {
+	if j.batch != nil {
+		select {
+		case <-j.cancelled:
+			j.done <- errGone
+			return errGone
+		default:
+		}
+		err := tx.end(w.batches.run(context.Background(), tx, j.batch))
+		if err != nil {
+			j.done <- err
+		}
+		return err
+	}
+	select {
+	case j.turn <- tx:
+		return <-j.ran
+	case <-j.cancelled:
+		return errGone
+	}
 }
 
 func (w *writer) do(statement string) error {
