@@ -60,6 +60,8 @@ CREATE INDEX runs_bounded ON runs (concurrency_key, queue, created_at)
 CREATE INDEX runs_dead ON runs (id) WHERE dead_at IS NOT NULL;
 
 -- One row per commit of a run: seq is that of the first event packed in rows.
+-- Rows lie in the order in which they were written, so that a group commit
+-- touches few pages.
 CREATE TABLE run_log (
     run_id  TEXT   NOT NULL,
     seq     BIGINT NOT NULL,
@@ -67,7 +69,7 @@ CREATE TABLE run_log (
     version BIGINT NOT NULL,
     rows    BLOB   NOT NULL,
     PRIMARY KEY (run_id, seq)
-) WITHOUT ROWID;
+);
 
 -- Where a long run stood after the event seq: its log is folded from there.
 CREATE TABLE snapshots (
