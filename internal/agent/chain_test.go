@@ -181,7 +181,8 @@ func TestCost(t *testing.T) {
 		want gathering.Usage
 	}{
 		"priced": {
-			llmtest.Turn{Text: "x", Usage: fantasy.Usage{InputTokens: 1000, OutputTokens: 10, CacheReadTokens: 100, CacheCreationTokens: 1}}, "a/1",
+			llmtest.Turn{Text: "x", Usage: fantasy.Usage{InputTokens: 1000, OutputTokens: 10, CacheReadTokens: 100, CacheCreationTokens: 1}},
+			"a/1",
 			// 1000×3 + 10×15 + 100×0.3 + 1×3.75 millionths, rounded up
 			gathering.Usage{ModelCalls: 1, InputTokens: 1101, OutputTokens: 10, CacheReadTokens: 100, CacheWriteTokens: 1, CostMicros: 3184},
 		},
@@ -192,7 +193,8 @@ func TestCost(t *testing.T) {
 			llmtest.Turn{Text: "x", Usage: fantasy.Usage{TotalTokens: -1}}, "a/1", gathering.Usage{ModelCalls: 1, Unpriced: 1},
 		},
 		"more tokens than there are": {
-			llmtest.Turn{Text: "x", Usage: fantasy.Usage{InputTokens: 1 << 62}}, "a/1",
+			llmtest.Turn{Text: "x", Usage: fantasy.Usage{InputTokens: 1 << 62}},
+			"a/1",
 			gathering.Usage{ModelCalls: 1, InputTokens: 1 << 62, CostMicros: 3 << 31},
 		},
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -93,6 +94,25 @@ func (s *shell) facts(r gathering.Run, report gathering.RunReport) {
 	}
 	if u := report.Usage; u.ModelCalls+u.ToolCalls > 0 {
 		s.say("usage     %d model calls (%d tokens in, %d out), %d tool calls", u.ModelCalls, u.InputTokens, u.OutputTokens, u.ToolCalls)
+		if cost := costOf(u); cost != "" {
+			s.say("cost      %s", cost)
+		}
+	}
+}
+
+// costOf is what model calls cost, as far as anybody here knows.
+func costOf(u gathering.Usage) string {
+	const dollar = 1_000_000
+	known := fmt.Sprintf("$%d.%06d", u.CostMicros/dollar, u.CostMicros%dollar)
+	switch {
+	case u.Unpriced > 0 && u.CostMicros == 0:
+		return fmt.Sprintf("unknown for %d of %d model calls: no price is known", u.Unpriced, u.ModelCalls)
+	case u.Unpriced > 0:
+		return fmt.Sprintf("%s without %d of %d model calls, for which no price is known", known, u.Unpriced, u.ModelCalls)
+	case u.CostMicros > 0:
+		return known
+	default:
+		return ""
 	}
 }
 

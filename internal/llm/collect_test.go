@@ -15,9 +15,11 @@ func TestCollect(t *testing.T) {
 	t.Parallel()
 	want := &fantasy.Response{
 		Content: fantasy.ResponseContent{
-			fantasy.ReasoningContent{Text: "Hm."}, fantasy.TextContent{Text: "One."},
+			fantasy.ReasoningContent{Text: "Hm."},
+			fantasy.TextContent{Text: "One."},
 			fantasy.ToolCallContent{ToolCallID: "1", ToolName: "look", Input: "{}"},
-			fantasy.ReasoningContent{Text: "So."}, fantasy.TextContent{Text: "Two."},
+			fantasy.ReasoningContent{Text: "So."},
+			fantasy.TextContent{Text: "Two."},
 		},
 		FinishReason: fantasy.FinishReasonToolCalls, Usage: fantasy.Usage{InputTokens: 3},
 		Warnings: []fantasy.CallWarning{{Message: "careful"}},

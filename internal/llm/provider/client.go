@@ -147,6 +147,9 @@ func (c *client) RoundTrip(request *http.Request) (*http.Response, error) {
 		ReadCloser: response.Body, limit: c.limit, exchange: x,
 		ctx: ctx, silence: silence, idle: c.idle, end: end,
 	}
+	if err := x.restream(response); err != nil {
+		return nil, err
+	}
 	return response, nil
 }
 

@@ -263,6 +263,27 @@ func TestCutStream(t *testing.T) {
 	}
 }
 
+// TestNoStreams holds that servers of OpenAI's format which know no streams are
+// understood all the same.
+func TestNoStreams(t *testing.T) {
+	t.Parallel()
+	for _, d := range dialects()[:2] {
+		for _, a := range []answer{{text: "Hello"}, {text: "Let me look.", call: `{"at":1}`}} {
+			t.Run(d.name+"/"+a.call, func(t *testing.T) {
+				t.Parallel()
+				s := serve(t, func(w http.ResponseWriter, _ *http.Request) { reply(w, d.whole(a)) })
+				got, err := streamed(t.Context(), model(t, s, d, nil), hello())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got.Content.Text() != a.text || a.call != "" && got.Content.ToolCalls()[0].Input != a.call || got.Usage.OutputTokens != 7 {
+					t.Errorf("got %+v", got)
+				}
+			})
+		}
+	}
+}
+
 func TestFaultInStream(t *testing.T) {
 	t.Parallel()
 	for _, d := range dialects() {
