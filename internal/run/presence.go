@@ -162,7 +162,7 @@ func (p *presence) observe(ctx context.Context) error {
 
 func (p *presence) dead(ctx context.Context, id gathering.InstanceID, is pulse) (bool, error) {
 	db := p.shift.service.db
-	if db.Dialect().Database == store.SQLite {
+	if db.Exclusive() {
 		alive, err := db.Alive(ctx, livenessKey(id))
 		return !alive, err
 	}
