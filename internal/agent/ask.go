@@ -207,8 +207,9 @@ func empty(response *fantasy.Response) bool {
 	return true
 }
 
-// consumption is what one call of a model took and cost. What a call that
-// failed cost is known only where the provider refused it.
+// consumption is what one call of a model took and cost. A call that failed
+// before anything came of it is taken to cost nothing, unless it was given up:
+// the model may have been at work.
 func (h *hearing) consumption(facts llm.Facts, response *fantasy.Response, err error) gathering.Usage {
 	used := gathering.Usage{ModelCalls: 1}
 	if err != nil {
