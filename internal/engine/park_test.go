@@ -366,15 +366,20 @@ func TestLettingGoBeforeTheStart(t *testing.T) {
 // time, they have not acted.
 func TestStoppedBeforeAnythingWasSent(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		a := engine.Node{ID: "a", Timeout: time.Minute, Do: engine.Work{Run: func(ctx context.Context, _ engine.Job) (engine.Outcome, error) {
-			<-ctx.Done()
-			return engine.Outcome{}, gathering.NewError(gathering.KindTimeout, "not yet sent").WithCode(gathering.CodeNotSent)
-		}}}
-		s := newStage(t, []engine.Node{trigger("t"), a}, "t→a")
-		s.play(engine.Ended)
-		if got := s.node("a"); got.State != gathering.NodeTimedOut {
-			t.Errorf("got %s, want a node that timed out", got.State)
-		}
-	})
+	for _, code := range []string{gathering.CodeNotSent, gathering.CodeCircuitOpen} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				a := engine.Node{ID: "a", Timeout: time.Minute, Do: engine.Work{Run: func(ctx context.Context, _ engine.Job) (engine.Outcome, error) {
+					<-ctx.Done()
+					return engine.Outcome{}, gathering.NewError(gathering.KindTimeout, "not yet sent").WithCode(code)
+				}}}
+				s := newStage(t, []engine.Node{trigger("t"), a}, "t→a")
+				s.play(engine.Ended)
+				if got := s.node("a"); got.State != gathering.NodeTimedOut {
+					t.Errorf("got %s, want a node that timed out", got.State)
+				}
+			})
+		})
+	}
 }

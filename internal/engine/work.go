@@ -167,7 +167,8 @@ func mayHaveActed(ctx context.Context, err error) bool {
 // notActed reports whether an attempt that failed with err is known to have
 // done nothing.
 func notActed(err error) bool {
-	return errors.Is(err, errNotBegun) || gathering.CodeOf(err) == gathering.CodeNotSent
+	code := gathering.CodeOf(err)
+	return errors.Is(err, errNotBegun) || code == gathering.CodeNotSent || code == gathering.CodeCircuitOpen
 }
 
 // record sends a step to the owner and waits until it is durable.
