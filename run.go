@@ -39,6 +39,7 @@ type RunFilter struct {
 	Parent  RunID
 	Root    RunID // those that this run led to, directly or through others
 	States  []RunState
+	Dead    bool  // only dead letters: those that ended badly and that nobody has seen to
 	Before  RunID // runs older than this one: the cursor of the next page
 	Limit   int   // 0 is 50, at most 500
 }

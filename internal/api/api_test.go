@@ -18,6 +18,7 @@ import (
 
 	"gathering"
 	"gathering/internal/api"
+	"gathering/internal/engine"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -47,6 +48,14 @@ func (r runs) Cancel(_ context.Context, id gathering.RunID, _ string) error {
 	return gathering.NewError(gathering.KindNotFound, "there is no run %s", id)
 }
 
+func (runs) Why(_ context.Context, id gathering.RunID) (gathering.Why, error) {
+	return gathering.Why{Run: id}, nil
+}
+
+func (runs) Pause(context.Context, gathering.RunID, string) error             { return nil }
+func (runs) Resume(context.Context, gathering.RunID, string) error            { return nil }
+func (runs) Decide(context.Context, gathering.RunID, engine.DecideMail) error { return nil }
+
 func newRuns() runs { return runs{make(chan gathering.RunID, 10)} }
 
 func TestRoutes(t *testing.T) {
@@ -71,7 +80,8 @@ func TestRoutes(t *testing.T) {
 		{"outside", "GET", "/", "", 404, problem(404, gathering.KindNotFound, "there is no such route")},
 		{"another method", "DELETE", "/api/v1/runs/run_live", "", 404, problem(404, gathering.KindNotFound, "there is no such route")},
 	}
-	handler := api.NewHandler(api.Services{Runs: newRuns()}, slog.New(slog.DiscardHandler))
+	live := newRuns()
+	handler := api.NewHandler(api.Services{Runs: live, Steering: live}, slog.New(slog.DiscardHandler))
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -108,7 +118,7 @@ func TestRoutes(t *testing.T) {
 func serve(t *testing.T, dir string) runs {
 	t.Helper()
 	r := newRuns()
-	c, err := api.ServeControl(dir, api.Services{Runs: r}, slog.New(slog.DiscardHandler))
+	c, err := api.ServeControl(dir, api.Services{Runs: r, Steering: r}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ func (a *api) listBreakers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list := a.breakers.List(r.Context())
+	list := a.Breakers.List(r.Context())
 	slices.SortFunc(list, func(x, y gathering.Breaker) int { return cmp.Compare(place(x), place(y)) })
 	if cursor := r.URL.Query().Get("cursor"); cursor != "" {
 		next, found := slices.BinarySearchFunc(list, cursor, func(b gathering.Breaker, cursor string) int {
@@ -83,7 +83,7 @@ func (a *api) breakerHistory(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	events, err := a.breakers.History(r.Context(), r.PathValue("name"), limit)
+	events, err := a.Breakers.History(r.Context(), r.PathValue("name"), limit)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (a *api) tripBreaker(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &order); err != nil {
 		return err
 	}
-	b, err := a.breakers.Trip(r.Context(), r.PathValue("name"), "api", order.Reason, order.Until)
+	b, err := a.Breakers.Trip(r.Context(), r.PathValue("name"), "api", order.Reason, order.Until)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (a *api) resetBreaker(w http.ResponseWriter, r *http.Request) error {
 	if err := noBody(r); err != nil {
 		return err
 	}
-	b, err := a.breakers.Reset(r.Context(), r.PathValue("name"), "api")
+	b, err := a.Breakers.Reset(r.Context(), r.PathValue("name"), "api")
 	if err != nil {
 		return err
 	}

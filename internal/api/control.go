@@ -143,14 +143,6 @@ type Client struct{ dir string }
 // NewClient returns a client of the process that holds dir, an absolute path.
 func NewClient(dir string) *Client { return &Client{dir} }
 
-// CancelRun asks a run to stop and returns it as it was then. Where nobody
-// listens the error is of KindUnavailable.
-func (c *Client) CancelRun(ctx context.Context, id gathering.RunID) (gathering.Run, error) {
-	var run gathering.Run
-	err := c.post(ctx, "/runs/"+string(id)+"/cancel", nil, &run)
-	return run, err
-}
-
 func (c *Client) get(ctx context.Context, path string, answer any) error {
 	return c.do(ctx, http.MethodGet, path, nil, answer)
 }
@@ -188,6 +180,9 @@ func (c *Client) do(ctx context.Context, method, path string, sent []byte, answe
 	}
 	if response.StatusCode >= http.StatusBadRequest {
 		return readProblem(response.StatusCode, body)
+	}
+	if response.StatusCode == http.StatusNoContent {
+		return nil
 	}
 	if err := json.Unmarshal(body, answer); err != nil {
 		return fmt.Errorf("read the answer of the process that holds the directory: %w", err)

@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -12,80 +11,109 @@ import (
 	"gathering"
 )
 
-// Services are what the routes ask.
+// Services are what the routes ask. Without one its routes are not there.
 type Services struct {
-	Runs     Runs
-	Breakers Breakers
-}
-
-// Runs is what the routes ask of runs.
-type Runs interface {
-	Run(ctx context.Context, id gathering.RunID) (gathering.Run, error)
-	Cancel(ctx context.Context, id gathering.RunID, by string) error
+	Runs        Runs
+	Steering    Steering
+	Repeating   Repeating
+	DeadLetters DeadLetters
+	Breakers    Breakers
 }
 
 // Prefix is what every route begins with.
 const Prefix = "/api/v1"
 
-// maxBody bounds a request's body in bytes.
-const maxBody = 1 << 20
+// Bounds of a request's body in bytes: of most, and of one that holds a value
+// of a run.
+const (
+	maxBody      = 1 << 20
+	maxValueBody = gathering.MaxValueBytes + 64<<10
+)
 
 // NewHandler returns the routes. Requests that fail by no fault of the client
 // are logged.
 func NewHandler(services Services, logger *slog.Logger) http.Handler {
-	a := &api{runs: services.Runs, breakers: services.Breakers, logger: logger}
+	a := &api{Services: services, logger: logger}
 	mux := http.NewServeMux()
-	mux.Handle("GET "+Prefix+"/runs/{id}", a.handle(a.run))
-	mux.Handle("POST "+Prefix+"/runs/{id}/cancel", a.handle(a.cancelRun))
-	mux.Handle("GET "+Prefix+"/breakers", a.handle(a.listBreakers))
-	mux.Handle("GET "+Prefix+"/breakers/{name}/history", a.handle(a.breakerHistory))
-	mux.Handle("POST "+Prefix+"/breakers/{name}/trip", a.handle(a.tripBreaker))
-	mux.Handle("POST "+Prefix+"/breakers/{name}/reset", a.handle(a.resetBreaker))
-	mux.Handle("/", a.handle(func(http.ResponseWriter, *http.Request) error {
+	for _, route := range a.routes() {
+		mux.Handle(route.method+" "+Prefix+route.path, a.handle(route.bound(), route.serve))
+	}
+	mux.Handle("/", a.handle(maxBody, func(http.ResponseWriter, *http.Request) error {
 		return gathering.NewError(gathering.KindNotFound, "there is no such route")
 	}))
 	return mux
 }
 
 type api struct {
-	runs     Runs
-	breakers Breakers
-	logger   *slog.Logger
+	Services
+
+	logger *slog.Logger
+}
+
+// route is what one method of one path does.
+type route struct {
+	method, path string
+	serve        func(http.ResponseWriter, *http.Request) error
+	value        bool // its body holds a value of a run
+}
+
+func (r route) bound() int64 {
+	if r.value {
+		return maxValueBody
+	}
+	return maxBody
+}
+
+func (a *api) routes() []route {
+	var routes []route
+	if a.Runs != nil {
+		routes = append(routes, route{method: "GET", path: "/runs/{id}", serve: a.run}, route{method: "GET", path: "/runs/{id}/why", serve: a.whyRun})
+	}
+	if a.Steering != nil {
+		routes = append(
+			routes,
+			route{method: "POST", path: "/runs/{id}/cancel", serve: a.steer(a.Steering.Cancel)},
+			route{method: "POST", path: "/runs/{id}/pause", serve: a.steer(a.Steering.Pause)},
+			route{method: "POST", path: "/runs/{id}/resume", serve: a.steer(a.Steering.Resume)},
+			route{method: "POST", path: "/runs/{id}/decide", serve: a.decideRun, value: true},
+		)
+	}
+	if a.Repeating != nil {
+		routes = append(
+			routes,
+			route{method: "POST", path: "/runs/{id}/redrive", serve: a.redriveRun, value: true},
+			route{method: "POST", path: "/runs/{id}/fork", serve: a.forkRun, value: true},
+		)
+	}
+	if a.DeadLetters != nil {
+		routes = append(
+			routes,
+			route{method: "GET", path: "/dead-letters", serve: a.listDeadLetters},
+			route{method: "POST", path: "/runs/{id}/dismiss", serve: a.dismissRun},
+			route{method: "DELETE", path: "/runs/{id}", serve: a.deleteRun},
+		)
+	}
+	if a.Breakers != nil {
+		routes = append(
+			routes,
+			route{method: "GET", path: "/breakers", serve: a.listBreakers},
+			route{method: "GET", path: "/breakers/{name}/history", serve: a.breakerHistory},
+			route{method: "POST", path: "/breakers/{name}/trip", serve: a.tripBreaker},
+			route{method: "POST", path: "/breakers/{name}/reset", serve: a.resetBreaker},
+		)
+	}
+	return routes
 }
 
 // handle turns a function that may fail into a handler: its error becomes a
-// problem document.
-func (a *api) handle(serve func(http.ResponseWriter, *http.Request) error) http.Handler {
+// problem document. Bound is how long a body may be, in bytes.
+func (a *api) handle(bound int64, serve func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, bound)
 		if err := serve(w, r); err != nil {
 			a.fail(w, r, err)
 		}
 	})
-}
-
-func (a *api) run(w http.ResponseWriter, r *http.Request) error {
-	run, err := a.runs.Run(r.Context(), gathering.RunID(r.PathValue("id")))
-	if err != nil {
-		return err
-	}
-	return reply(w, http.StatusOK, run)
-}
-
-// cancelRun asks a run to stop and answers with the run as it is by then.
-func (a *api) cancelRun(w http.ResponseWriter, r *http.Request) error {
-	if err := noBody(r); err != nil {
-		return err
-	}
-	id := gathering.RunID(r.PathValue("id"))
-	if err := a.runs.Cancel(r.Context(), id, "api"); err != nil {
-		return err
-	}
-	run, err := a.runs.Run(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	return reply(w, http.StatusAccepted, run)
 }
 
 // noBody refuses a body other than an empty object.
@@ -102,8 +130,8 @@ func noBody(r *http.Request) error {
 
 func readBody(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(r.Body)
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, gathering.NewError(gathering.KindTooLarge, "the body is over the limit of %d bytes", maxBody)
+	if over, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, gathering.NewError(gathering.KindTooLarge, "the body is over the limit of %d bytes", over.Limit)
 	}
 	if err != nil {
 		return nil, gathering.NewError(gathering.KindInvalid, "the body cannot be read").WithCause(err)

@@ -257,11 +257,8 @@ func (a *App) Start(ctx context.Context, p gathering.Pipeline, n run.New) (gathe
 	if err := definition.CheckInput(def, n.Input); err != nil {
 		return gathering.Run{}, err
 	}
-	for name := range n.Vars {
-		if _, ok := def.Vars[name]; !ok {
-			return gathering.Run{}, gathering.NewError(gathering.KindInvalid, "the pipeline has no var %q", name).
-				WithFields(gathering.FieldError{Field: "vars." + name, Problem: "is not declared under vars"})
-		}
+	if err := checkVars(def, n.Vars); err != nil {
+		return gathering.Run{}, err
 	}
 	n.Project, n.Pipeline, n.Version = p.Project, p.ID, p.Published
 	n.Input = gathering.CompactJSON(n.Input)

@@ -66,7 +66,9 @@ func (s *shell) openToRead(ctx context.Context) (*session, error) {
 // work begins to work on runs: on one and those it leads to, or with "" on all.
 func (x *session) work(ctx context.Context, only gathering.RunID) error {
 	if x.onSQLite() {
-		control, err := api.ServeControl(x.Data, api.Services{Runs: x.Runs, Breakers: x.Circuits}, x.shell.logger)
+		control, err := api.ServeControl(x.Data, api.Services{
+			Runs: x.Runs, Steering: x.Runs, Repeating: x.App, Breakers: x.Circuits,
+		}, x.shell.logger)
 		if err != nil {
 			x.shell.logger.WarnContext(ctx, "other commands cannot steer this process", slog.String("error", err.Error()))
 		}
