@@ -288,6 +288,7 @@ func (l *runLog) ring(m *member, c engine.Commit) {
 	bell := &l.service.bell
 	bell.Ring(topicLog(l.run.ID))
 	if c.Ended != nil {
+		l.service.ends.tell(l.run.ID)
 		bell.Ring(topicEnd(l.run.ID))
 	}
 	for _, letter := range m.mail {

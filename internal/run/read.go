@@ -291,6 +291,16 @@ func (s *Service) restore(ctx context.Context, state *engine.State) error {
 
 // Wait returns when the run has ended or ctx has.
 func (s *Service) Wait(ctx context.Context, id gathering.RunID) error {
+	if here := s.ends.of(id); here != nil {
+		select {
+		case <-here.over:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if here.ended {
+			return nil
+		}
+	}
 	rings, cancel := s.bell.Subscribe(topicEnd(id))
 	defer cancel()
 	poll := time.NewTicker(watchPoll)

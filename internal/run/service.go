@@ -50,6 +50,7 @@ type Service struct {
 	now       func() time.Time
 	patience  time.Duration
 	bell      event.Bell
+	ends      ends
 	committer *store.Committer[*member]
 	local     localWorker
 }

@@ -64,6 +64,7 @@ func (h *shift) reserve(r gathering.Run) bool {
 	}
 	h.free--
 	h.owned[r.ID] = r.Project
+	h.service.ends.expect(r.ID)
 	h.turns.take(r.Project)
 	if r.Crashes >= suspicious {
 		h.suspect = r.ID
@@ -78,6 +79,7 @@ func (h *shift) giveBack(id gathering.RunID) {
 	h.free++
 	h.turns.leave(h.owned[id])
 	delete(h.owned, id)
+	h.service.ends.drop(id)
 	h.mu.Unlock()
 	h.owners.Done()
 	h.clear(id)

@@ -24,13 +24,20 @@ func Validated(t Tool) (Tool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile input schema of %s: %w", spec.Name, err)
 	}
+	check := func(arguments json.RawMessage) error {
+		if err := gathering.CheckJSON("arguments", arguments); err != nil {
+			return err
+		}
+		return input.Validate("arguments", arguments)
+	}
+	const none = "{}"
+	noneFits := check(json.RawMessage(none)) == nil // which holds for every call
 	call := func(ctx context.Context, call Call) (json.RawMessage, error) {
 		call.Arguments = arguments(call)
-		if err := gathering.CheckJSON("arguments", call.Arguments); err != nil {
-			return nil, err
-		}
-		if err := input.Validate("arguments", call.Arguments); err != nil {
-			return nil, err
+		if !noneFits || string(call.Arguments) != none {
+			if err := check(call.Arguments); err != nil {
+				return nil, err
+			}
 		}
 		result, err := t.Call(ctx, call)
 		if err != nil {
