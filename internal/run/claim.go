@@ -21,12 +21,13 @@ type claimed struct {
 	parentNode string
 	crashed    bool // its former owner died
 	bounded    bool // it has a concurrency key
+	early      bool // and no place yet
 }
 
 // Whoever changed a row before it was locked is seen: PostgreSQL asks again
 // whether the row meets the conditions.
 const (
-	claimColumns = `SELECT ` + runColumns + `, coalesce(parent_node, ''), coalesce(concurrency_key, '') FROM runs
+	claimColumns = `SELECT ` + runColumns + `, coalesce(parent_node, ''), coalesce(concurrency_key, ''), coalesce(granted_at, 0) FROM runs
 		WHERE owner IS NULL AND ready_at IS NOT NULL AND ready_at <= $1 AND min_engine <= $2 AND ($3 = '' OR root_run = $3)`
 	claimable = claimColumns + ` AND crashes < 2 AND queue = $4 ORDER BY ready_at LIMIT $5`
 	suspected = claimColumns + ` AND crashes >= 2 ORDER BY ready_at LIMIT $4`
@@ -139,16 +140,20 @@ func (c *claiming) from(ctx context.Context, p place, limit int) ([]claimed, err
 	var taken []claimed
 	err = rows.Each(func(row store.Scanner) error {
 		var (
-			is    claimed
-			bound string
-			err   error
+			is      claimed
+			bound   string
+			granted int64
+			err     error
 		)
-		is.run, err = scanRun(withMore{row, []any{&is.parentNode, &bound}})
-		is.bounded = bound != ""
+		is.run, err = scanRun(withMore{row, []any{&is.parentNode, &bound, &granted}})
+		is.bounded, is.early = bound != "", bound != "" && granted == 0
 		taken = append(taken, is)
 		return err
 	})
 	if err != nil {
+		return nil, err
+	}
+	if taken, err = c.withoutEarly(ctx, taken); err != nil {
 		return nil, err
 	}
 	for i := range taken {
@@ -172,6 +177,32 @@ type withMore struct {
 }
 
 func (w withMore) Scan(dest ...any) error { return w.Scanner.Scan(append(dest, w.more...)...) }
+
+// withoutEarly leaves out the runs that wait for their place, unless it is to
+// end them. The mail of those left out stays where it is.
+func (c *claiming) withoutEarly(ctx context.Context, taken []claimed) ([]claimed, error) {
+	var kept []claimed
+	for _, is := range taken {
+		r := is.run
+		if !is.early || r.Deadline != nil && !r.Deadline.After(c.service.now()) {
+			kept = append(kept, is)
+			continue
+		}
+		var stop int
+		err := c.tx.QueryRow(ctx, `SELECT count(*) FROM run_inbox WHERE run_id = $1 AND kind = $2`, string(r.ID), string(engine.MailCancel)).Scan(&stop)
+		if err != nil {
+			return nil, err
+		}
+		if stop > 0 {
+			kept = append(kept, is)
+			continue
+		}
+		if _, err := c.tx.Exec(ctx, `UPDATE runs SET ready_at = $2 WHERE id = $1`, string(r.ID), nullTimeMicros(r.Deadline)); err != nil {
+			return nil, err
+		}
+	}
+	return kept, nil
+}
 
 // release gives up a run that this instance owns, so that any instance goes on
 // with it from its log, after a pause if there is one.

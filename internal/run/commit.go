@@ -271,7 +271,7 @@ func (w *writer) insertRuns(members []*member) error {
 
 func (in *insert) values() ([]any, error) {
 	r := &in.run
-	ready := any(in.ready)
+	ready := nullMicros(in.ready)
 	if r.Owner != "" {
 		ready = nil
 	}

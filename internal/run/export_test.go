@@ -16,6 +16,8 @@ const (
 	WholeLine  = wholeLine
 	FamilyLine = familyLine
 	Busy       = busy
+	Vacancies  = vacancies
+	Waiting    = waiting
 	AllRuns    = allRuns
 	ChildRuns  = childRuns
 	Family     = family
@@ -56,6 +58,7 @@ type Lease struct{ shift }
 func NewLease(beat time.Duration, now func() time.Time) *Lease {
 	l := &Lease{}
 	l.lease.term, l.lease.now = patience*beat, now
+	l.lease.begin(now())
 	return l
 }
 

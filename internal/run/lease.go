@@ -1,7 +1,7 @@
 package run
 
 import (
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"gathering"
@@ -20,11 +20,14 @@ const (
 )
 
 // lease is for how long an instance may act for its runs: nobody takes it for
-// dead before. Its zero value has run out.
+// dead before. Once it has run out it stays so.
 type lease struct {
 	term time.Duration
 	now  func() time.Time // of the monotonic clock
-	from atomic.Pointer[time.Time]
+
+	mu   sync.Mutex
+	from time.Time
+	over bool
 }
 
 // errCutOff is why an instance does nothing more for its runs. Whether somebody
@@ -32,25 +35,48 @@ type lease struct {
 var errCutOff = gathering.NewError(gathering.KindUnavailable,
 	"the instance is cut off from the database and may have lost the run").WithCode(gathering.CodeFenced)
 
-// renew begins the lease anew with a good beat, as of when it began.
-func (l *lease) renew(begun time.Time) { l.from.Store(&begun) }
+// begin begins the lease, as of when the instance began to make itself known.
+func (l *lease) begin(begun time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.from = begun
+}
+
+// renew prolongs the lease by a good beat, as of when it began.
+func (l *lease) renew(begun time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.remains() > 0 {
+		l.from = begun
+	}
+}
 
 // end ends the lease at once.
-func (l *lease) end() { l.from.Store(nil) }
+func (l *lease) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+}
 
-// left is how long the lease goes on; not more than zero when it has run out.
+// left is how long the lease goes on; 0 when it has run out.
 func (l *lease) left() time.Duration {
-	from := l.from.Load()
-	if from == nil {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.remains()
+}
+
+func (l *lease) remains() time.Duration {
+	remains := l.term - l.now().Sub(l.from)
+	if l.over = l.over || remains <= 0; l.over {
 		return 0
 	}
-	return l.term - l.now().Sub(*from)
+	return remains
 }
 
 // fence is asked before anything that another owner of the run must not see
 // done: it fails once others may take this instance for dead.
 func (h *shift) fence() error {
-	if h.lease.left() <= 0 {
+	if h.lease.left() == 0 {
 		return errCutOff
 	}
 	return nil

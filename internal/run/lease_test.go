@@ -23,21 +23,29 @@ func TestLease(t *testing.T) {
 			t.Errorf("%s: got %v, want it unavailable and fenced", what, err)
 		}
 	}
-	held("before the first beat", false)
-	l.Renew(now)
-	held("at the beat", true)
+	held("at the beginning", true)
 	now = now.Add(8*time.Second - time.Nanosecond)
 	held("just before its end", true)
-	now = now.Add(time.Nanosecond)
-	held("at its end", false)
+	l.Renew(now)
 	begun := now
-	now = now.Add(7 * time.Second) // the beat took long: what counts is when it began
-	l.Renew(begun)
+	now = now.Add(7 * time.Second)
+	held("after a beat", true)
+	l.Renew(begun.Add(time.Second)) // the beat took six seconds: what counts is when it began
+	now = now.Add(2*time.Second - time.Nanosecond)
 	held("after a slow beat", true)
-	now = now.Add(time.Second)
+	now = now.Add(time.Nanosecond)
 	held("at the end of a slow beat's lease", false)
 	l.Renew(now)
-	held("after another beat", true)
+	held("after a beat that came too late", false)
+
+	l = run.NewLease(2*time.Second, func() time.Time { return now })
+	held("of another instance", true)
+	now = now.Add(9 * time.Second)
+	l.Renew(now) // nobody had asked in between
+	held("after a gap", false)
+
+	l = run.NewLease(2*time.Second, func() time.Time { return now })
 	l.End()
+	l.Renew(now)
 	held("taken for dead", false)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"gathering"
@@ -216,6 +217,9 @@ func (l *runLog) startChild(ctx context.Context, m *member, child engine.StartCh
 	}
 	insert := insertOf(r, m.now)
 	insert.parentNode = child.Trigger.Node
+	if err := insert.bind(graph, state.Queued); err != nil {
+		return refuse(err)
+	}
 	m.inserts = append(m.inserts, insert)
 	m.logs = append(m.logs, row)
 	m.addBlobs(r.ID, blobs)
@@ -290,6 +294,10 @@ func (l *runLog) ring(m *member, c engine.Commit) {
 	if c.Ended != nil {
 		l.service.ends.tell(l.run.ID)
 		bell.Ring(topicEnd(l.run.ID))
+	}
+	bound := func(in insert) bool { return in.concurrencyKey != "" }
+	if c.Ended != nil && l.bounded || slices.ContainsFunc(m.inserts, bound) {
+		bell.Ring(topicGrant)
 	}
 	for _, letter := range m.mail {
 		bell.Ring(topicMail(letter.to))

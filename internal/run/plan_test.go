@@ -99,6 +99,18 @@ func TestPlans(t *testing.T) {
 			[]string{"using runs_owned"},
 		},
 		{
+			"free places", run.Vacancies,
+			nil,
+			[]string{"INDEX runs_bounded (concurrency_key>?)", "INDEX runs_granted (concurrency_key=?)"},
+			[]string{"using runs_bounded", "using runs_granted"},
+		},
+		{
+			"waiting for a place", run.Waiting,
+			[]any{"default/k", 64},
+			[]string{"INDEX runs_bounded (concurrency_key=?)"},
+			[]string{"using runs_bounded"},
+		},
+		{
 			"all", run.AllRuns,
 			[]any{"", "", "", 50, ""},
 			[]string{"SCAN runs"},

@@ -45,7 +45,7 @@ func (p *presence) register(ctx context.Context) error {
 		return err
 	}
 	p.liveness = liveness
-	h.lease.renew(begun)
+	h.lease.begin(begun)
 	p.cutOff = time.AfterFunc(h.lease.left(), func() {
 		h.logger.ErrorContext(h.ctx, "the instance is cut off from the database and stops its work")
 		h.stop()

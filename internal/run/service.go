@@ -82,12 +82,28 @@ type New struct {
 	Labels    map[string]string
 	Workspace string
 	Priority  int // from -MaxPriority to MaxPriority; the higher goes first
+	// Key is one that no other run of the project has until this one has ended,
+	// at most MaxKey bytes; "" is none.
+	Key string
+	// OnKey says what to do where another has the key; KeyReject.
+	OnKey OnKey
 }
 
 // Start stores a new run. When it returns, the run is durable. A worker of
 // this process with a free slot begins it at once; else the next free worker
 // does. Input is expected to have been checked against the pipeline's schema.
+// A run whose pipeline bounds how many are under way waits for its place.
 func (s *Service) Start(ctx context.Context, n New) (gathering.Run, error) {
+	if err := checkNew(n); err != nil {
+		return gathering.Run{}, err
+	}
+	if n.Key != "" {
+		return s.startKeyed(ctx, n)
+	}
+	return s.startOne(ctx, n)
+}
+
+func (s *Service) startOne(ctx context.Context, n New) (gathering.Run, error) {
 	graph, err := s.pipelines.Graph(ctx, n.Pipeline, n.Version)
 	if err != nil {
 		return gathering.Run{}, err
@@ -96,10 +112,16 @@ func (s *Service) Start(ctx context.Context, n New) (gathering.Run, error) {
 	if err != nil {
 		return gathering.Run{}, err
 	}
-	return s.insert(ctx, graph, r, gathering.RunQueuedData{
+	f := fresh{row: insertOf(r, r.CreatedAt), state: engine.NewState(graph, r.ID, r.Root, r.Project)}
+	f.row.runKey = n.Key
+	f.turn, err = engine.Queue(f.state, r.CreatedAt, gathering.RunQueuedData{
 		Pipeline: n.Pipeline, Version: n.Version, Input: n.Input, Vars: n.Vars,
 		Trigger: gathering.Trigger{Kind: "manual"}, Workspace: n.Workspace,
 	})
+	if err != nil {
+		return gathering.Run{}, err
+	}
+	return s.insertFresh(ctx, f)
 }
 
 // newRun is the row of a new run, which is not stored yet.
@@ -138,6 +160,9 @@ func checkNew(n New) error {
 			Field: "priority", Problem: fmt.Sprintf("must be from %d to %d", -MaxPriority, MaxPriority),
 		})
 	}
+	if err := checkRunKey(n); err != nil {
+		return err
+	}
 	if n.Input != nil {
 		if err := gathering.CheckJSON("input", n.Input); err != nil {
 			return err
@@ -158,21 +183,21 @@ type fresh struct {
 	turn  engine.Turn
 }
 
-// insert stores a run with the first event of its log.
-func (s *Service) insert(ctx context.Context, graph *engine.Graph, r gathering.Run, queued gathering.RunQueuedData) (gathering.Run, error) {
-	f := fresh{row: insertOf(r, r.CreatedAt), state: engine.NewState(graph, r.ID, r.Root, r.Project)}
-	var err error
-	if f.turn, err = engine.Queue(f.state, r.CreatedAt, queued); err != nil {
-		return gathering.Run{}, err
-	}
-	return s.insertFresh(ctx, f)
-}
-
 // insertFresh stores a run with the first turn of its log and, with a local
 // worker that has a free slot, the first events of its work in the same commit.
 func (s *Service) insertFresh(ctx context.Context, f fresh) (gathering.Run, error) {
 	r, state, turn := f.row.run, f.state, f.turn
-	worker := s.local.take(r)
+	graph, err := s.pipelines.Graph(ctx, r.Pipeline, r.Version)
+	if err != nil {
+		return gathering.Run{}, err
+	}
+	if err := f.row.bind(graph, state.Queued); err != nil {
+		return gathering.Run{}, err
+	}
+	var worker *shift
+	if f.row.concurrencyKey == "" {
+		worker = s.local.take(r)
+	}
 	if worker != nil {
 		begin, err := engine.Next(state, r.CreatedAt, engine.Begin{})
 		if err != nil {
@@ -198,21 +223,25 @@ func (s *Service) insertFresh(ctx context.Context, f fresh) (gathering.Run, erro
 		return gathering.Run{}, fmt.Errorf("insert %s: %w", r.ID, err)
 	}
 	r.State = state.Run
-	if worker != nil {
+	switch {
+	case worker != nil:
 		worker.own(l, state, turn)
-	} else {
+	case f.row.concurrencyKey == "":
 		s.bell.Ring(topicClaim)
+	default:
 	}
 	return r, nil
 }
 
-// send puts an entry into a run's inbox and makes a parked run claimable.
+// send puts an entry into a run's inbox and makes a parked run claimable. A run
+// that waits for its place can be asked for nothing but to stop.
 func (s *Service) send(ctx context.Context, id gathering.RunID, kind engine.MailKind, data []byte) error {
 	now := s.now()
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
 		updated, err := tx.Exec(ctx, `UPDATE runs SET inbox = inbox + 1,
 			ready_at = CASE WHEN owner IS NULL THEN $2 ELSE ready_at END
-			WHERE id = $1 AND finished_at IS NULL`, string(id), now.UnixMicro())
+			WHERE id = $1 AND finished_at IS NULL AND ($3 = 'cancel' OR concurrency_key IS NULL OR granted_at IS NOT NULL)`,
+			string(id), now.UnixMicro(), string(kind))
 		if err != nil {
 			return err
 		}
@@ -220,6 +249,9 @@ func (s *Service) send(ctx context.Context, id gathering.RunID, kind engine.Mail
 			r, err := readRun(ctx, tx, id)
 			if err != nil {
 				return err
+			}
+			if !r.State.Terminal() {
+				return gathering.NewError(gathering.KindConflict, "run %s waits for its turn among those with its concurrency key; until then it can only be cancelled", id)
 			}
 			return gathering.NewError(gathering.KindConflict, "run %s has ended: %s", id, r.State)
 		}
@@ -236,7 +268,10 @@ func (s *Service) send(ctx context.Context, id gathering.RunID, kind engine.Mail
 }
 
 // Topics of the bell.
-const topicClaim = "claim" // a run may have become claimable
+const (
+	topicClaim = "claim" // a run may have become claimable
+	topicGrant = "grant" // a run with a concurrency key waits, or one has ended
+)
 
 func topicLog(id gathering.RunID) string  { return "log:" + string(id) }
 func topicEnd(id gathering.RunID) string  { return "end:" + string(id) }

@@ -45,6 +45,7 @@ type shift struct {
 func (h *shift) work() {
 	var loops sync.WaitGroup
 	loops.Go(h.claimLoop)
+	loops.Go(h.grantLoop)
 	loops.Go(func() { h.presence.loop(h.ctx) })
 	loops.Wait()
 	h.service.local.current.CompareAndSwap(h, nil)

@@ -89,19 +89,20 @@ func (s *Service) whyQueued(ctx context.Context, r gathering.Run) ([]gathering.W
 	var (
 		key          string
 		most, under  int
+		granted      int
 		due, working int
 	)
 	err := s.db.Read().QueryRow(ctx, `SELECT coalesce(r.concurrency_key, ''), r.concurrency_max,
-		(SELECT count(*) FROM runs o WHERE o.concurrency_key = r.concurrency_key AND o.finished_at IS NULL
-			AND (o.ready_at IS NOT NULL OR o.owner IS NOT NULL OR o.state <> 'queued')),
+		(SELECT count(*) FROM runs o WHERE o.concurrency_key = r.concurrency_key AND o.granted_at IS NOT NULL AND o.finished_at IS NULL),
+		CASE WHEN r.granted_at IS NULL THEN 0 ELSE 1 END,
 		(SELECT count(*) FROM runs d WHERE d.owner IS NULL AND d.ready_at IS NOT NULL AND d.ready_at <= $2 AND d.queue <= r.queue AND d.id <> r.id),
 		(SELECT count(*) FROM instances)
-		FROM runs r WHERE r.id = $1`, string(r.ID), s.now().UnixMicro()).Scan(&key, &most, &under, &due, &working)
+		FROM runs r WHERE r.id = $1`, string(r.ID), s.now().UnixMicro()).Scan(&key, &most, &under, &granted, &due, &working)
 	if err != nil {
 		return nil, fmt.Errorf("look what %s waits for: %w", r.ID, err)
 	}
 	switch {
-	case r.ReadyAt == nil && key != "":
+	case granted == 0 && key != "":
 		_, name, _ := strings.Cut(key, "/")
 		return []gathering.Wait{{Reason: fmt.Sprintf("%d of %d runs with the concurrency key %q are under way", under, most, name)}}, nil
 	case r.ReadyAt != nil && r.ReadyAt.After(s.now()):

@@ -56,7 +56,7 @@ CREATE INDEX runs_parent ON runs (parent_run) WHERE parent_run IS NOT NULL;
 CREATE UNIQUE INDEX runs_key ON runs (project, run_key) WHERE run_key IS NOT NULL AND finished_at IS NULL;
 CREATE INDEX runs_granted ON runs (concurrency_key) WHERE granted_at IS NOT NULL AND finished_at IS NULL;
 CREATE INDEX runs_bounded ON runs (concurrency_key, queue, created_at)
-    WHERE concurrency_key IS NOT NULL AND granted_at IS NULL AND owner IS NULL AND ready_at IS NULL AND finished_at IS NULL;
+    WHERE concurrency_key IS NOT NULL AND granted_at IS NULL AND owner IS NULL AND finished_at IS NULL;
 CREATE INDEX runs_dead ON runs (id) WHERE dead_at IS NOT NULL;
 
 -- One row per commit of a run: seq is that of the first event packed in rows.
