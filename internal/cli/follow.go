@@ -95,6 +95,7 @@ func (f *follower) loop(ctx context.Context) error {
 				return err
 			}
 			if f.root.State.Terminal() || f.root.Undecided() != nil {
+				f.rest(ctx)
 				return nil
 			}
 		case now := <-ticker.C:
@@ -105,6 +106,38 @@ func (f *follower) loop(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// late is how long the events of the runs that its nodes waited for may take to
+// arrive once a run has ended.
+const late = 500 * time.Millisecond
+
+// rest takes in what is on its way of the runs that nodes waited for: they have
+// ended, but their events come by ways of their own.
+func (f *follower) rest(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, late)
+	defer cancel()
+	for open(f.root) {
+		select {
+		case u := <-f.updates:
+			if u.err != nil || f.apply(ctx, u) != nil {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// open reports whether more is to be heard of a run that a node waited for and
+// that ended.
+func open(t *progress.Tree) bool {
+	for n := range t.All() {
+		if n.State == gathering.NodeCompleted && n.Child != nil && (!n.Child.State.Terminal() || open(n.Child)) {
+			return true
+		}
+	}
+	return false
 }
 
 func (f *follower) apply(ctx context.Context, u update) error {

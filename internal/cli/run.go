@@ -114,6 +114,9 @@ type execution struct {
 	shell *shell
 	save  func(ctx context.Context, x *session) (gathering.Pipeline, error)
 	new   run.New
+	// begin makes the run under an ID that is worked on; nil starts one of what
+	// save stored.
+	begin func(ctx context.Context, x *session, id gathering.RunID) (gathering.Run, error)
 	show  func(*progress.Tree) view
 	// after is called with the report while the database is open; nil is not.
 	after func(ctx context.Context, x *session, report gathering.RunReport) error
@@ -126,15 +129,21 @@ func (e *execution) run(ctx context.Context) (report gathering.RunReport, err er
 	x, r, err := e.start(opening)
 	cause := context.Cause(opening)
 	stop()
-	if x != nil {
-		defer func() { err = errors.Join(err, x.close()) }()
-	}
 	if err != nil {
+		if x != nil {
+			err = errors.Join(err, x.close())
+		}
 		if errors.Is(cause, errInterrupted) {
 			return report, errInterrupted
 		}
 		return report, err
 	}
+	return e.finish(ctx, x, r)
+}
+
+// finish works on the run that was started and closes the session.
+func (e *execution) finish(ctx context.Context, x *session, r gathering.Run) (report gathering.RunReport, err error) {
+	defer func() { err = errors.Join(err, x.close()) }()
 	tree, err := x.follow(ctx, r, e.show)
 	if left, ok := errors.AsType[exitError](err); ok {
 		report, err = x.report(ctx, r.ID)
@@ -145,7 +154,7 @@ func (e *execution) run(ctx context.Context) (report gathering.RunReport, err er
 	}
 	if undecided := tree.Undecided(); undecided != nil {
 		e.shell.tell("%s waits for a human: %s may have acted and nobody can tell", r.ID, strings.Join(undecided, ", "))
-		e.shell.tell("gathering runs show %s tells what is known", r.ID)
+		e.shell.tell("gathering runs show %s tells what is known, gathering runs decide says what became of it", r.ID)
 	} else if err := x.settle(ctx); err != nil {
 		return report, err
 	}
@@ -162,15 +171,22 @@ func (e *execution) start(ctx context.Context) (*session, gathering.Run, error) 
 	if err != nil {
 		return nil, gathering.Run{}, err
 	}
-	p, err := e.save(ctx, x)
-	if err != nil {
+	begin := e.begin
+	if begin == nil {
+		p, err := e.save(ctx, x)
+		if err != nil {
+			return x, gathering.Run{}, err
+		}
+		begin = func(ctx context.Context, x *session, id gathering.RunID) (gathering.Run, error) {
+			e.new.ID = id
+			return x.Start(ctx, p, e.new)
+		}
+	}
+	id := gathering.NewRunID(time.Now())
+	if err := x.work(ctx, id); err != nil {
 		return x, gathering.Run{}, err
 	}
-	e.new.ID = gathering.NewRunID(time.Now())
-	if err := x.work(ctx, e.new.ID); err != nil {
-		return x, gathering.Run{}, err
-	}
-	r, err := x.Start(ctx, p, e.new)
+	r, err := begin(ctx, x, id)
 	return x, r, err
 }
 

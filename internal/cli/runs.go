@@ -11,19 +11,26 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/api"
 	"gathering/internal/progress"
 )
 
 type runsCmd struct {
-	List   runsListCmd   `cmd:"" help:"List runs, newest first."`
-	Show   runsShowCmd   `cmd:"" help:"Tell where a run and its nodes stand."`
-	Events runsEventsCmd `cmd:"" help:"Tell what happened in a run, in order."`
-	Cancel runsCancelCmd `cmd:"" help:"Stop a run."`
-	Resume runsResumeCmd `cmd:"" help:"Work until nothing is runnable, then list what waits."`
+	List    runsListCmd    `cmd:"" help:"List runs, newest first."`
+	Show    runsShowCmd    `cmd:"" help:"Tell where a run and its nodes stand."`
+	Why     runsWhyCmd     `cmd:"" help:"Tell what a run waits for."`
+	Events  runsEventsCmd  `cmd:"" help:"Tell what happened in a run, in order."`
+	Cancel  runsCancelCmd  `cmd:"" help:"Stop a run."`
+	Pause   runsPauseCmd   `cmd:"" help:"Let a run begin nothing more until it is resumed."`
+	Resume  runsResumeCmd  `cmd:"" help:"Work until nothing is runnable, then list what waits; or end the pause of one run and work on that."`
+	Decide  runsDecideCmd  `cmd:"" help:"Say what became of a node whose outcome nobody knows."`
+	Redrive runsRedriveCmd `cmd:"" help:"Go on in new runs where others did not end well."`
+	Fork    runsForkCmd    `cmd:"" help:"Repeat a run from some nodes on, in a new run."`
 }
 
 type runsListCmd struct {
 	State   []gathering.RunState `placeholder:"STATE" help:"Only runs in these states, such as running,waiting."`
+	Dead    bool                 `help:"Only dead letters: runs that ended badly and that nobody redrove or dismissed."`
 	Project string               `help:"Only runs of this project."`
 	Limit   int                  `default:"50" help:"How many at most."`
 	JSON    bool                 `name:"json" help:"Print one JSON document."`
@@ -35,17 +42,35 @@ func (c *runsListCmd) Run(ctx context.Context, s *shell) error {
 		return err
 	}
 	return s.reading(ctx, func(ctx context.Context, x *session) error {
-		runs, err := x.list(ctx, gathering.RunFilter{Project: gathering.ProjectID(c.Project), States: c.State, Limit: c.Limit})
+		runs, err := x.list(ctx, gathering.RunFilter{Project: gathering.ProjectID(c.Project), States: c.State, Dead: c.Dead, Limit: c.Limit})
 		if err != nil {
 			return err
 		}
-		if c.JSON {
-			return writeDocument(s.Stdout, struct {
-				Items []gathering.Run `json:"items"`
-			}{runs})
+		switch {
+		case c.Dead:
+			return c.letters(ctx, x, runs)
+		case c.JSON:
+			return writeDocument(s.Stdout, listing[gathering.Run]{runs})
 		}
 		return s.runTable(runs)
 	})
+}
+
+// listing is a list as a document.
+type listing[T any] struct {
+	Items []T `json:"items"`
+}
+
+// letters lists dead letters with what went wrong in each.
+func (c *runsListCmd) letters(ctx context.Context, x *session, runs []gathering.Run) error {
+	letters, err := x.deadLetters(ctx, runs)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeDocument(x.shell.Stdout, listing[api.DeadLetter]{letters})
+	}
+	return x.shell.deadTable(letters)
 }
 
 func (c *runsListCmd) check() error {
@@ -270,6 +295,9 @@ func (c *runsEventsCmd) write(s *shell, e gathering.Event) error {
 		return nil
 	}
 	where := e.Node
+	if e.Item != nil {
+		where = gathering.NodePath(e.Node, *e.Item)
+	}
 	if e.Attempt > 1 {
 		where += fmt.Sprintf("#%d", e.Attempt)
 	}

@@ -50,11 +50,15 @@ func (s *shell) show(ctx context.Context, x *session, r gathering.Run, report ga
 	}
 	s.say("")
 	s.facts(r, report)
-	for _, n := range report.Nodes {
-		if n.Error != nil {
-			s.say("\n%s: %s", n.ID, n.Error.Kind)
-			s.failure(n.Error)
+	if !r.State.Terminal() {
+		why, err := x.why(ctx, r)
+		if err != nil {
+			return err
 		}
+		s.say("why       %s", progress.Printable(why.Line))
+	}
+	for _, n := range report.Nodes {
+		s.nodeFailures(n)
 	}
 	if report.Error != nil {
 		s.say("\nerror: %s", report.Error.Kind)
@@ -89,6 +93,9 @@ func (s *shell) facts(r gathering.Run, report gathering.RunReport) {
 	if r.Parent != "" {
 		s.say("parent    %s", r.Parent)
 	}
+	if o := report.Origin; o != nil {
+		s.say("origin    %s, again from %s, %d nodes kept", o.Run, progress.OneLine(strings.Join(o.From, ", ")), len(o.Kept))
+	}
 	if r.Crashes > 0 {
 		s.say("crashes   %d", r.Crashes)
 	}
@@ -120,6 +127,31 @@ func (s *shell) failure(f *gathering.Failure) {
 	s.say("  %s", progress.OneLine(f.Message))
 	for _, field := range f.Fields {
 		s.say("  %s", progress.OneLine(strings.TrimSpace(field.Field+": "+field.Problem)))
+	}
+}
+
+// mostItems is how many failures of a map's items are told.
+const mostItems = 10
+
+// nodeFailures tells what went wrong in a node and in the items of a map.
+func (s *shell) nodeFailures(n gathering.NodeReport) {
+	if n.Error != nil {
+		s.say("\n%s: %s", n.ID, n.Error.Kind)
+		s.failure(n.Error)
+	}
+	if n.Items == nil {
+		return
+	}
+	told := 0
+	for _, item := range n.Items.Open {
+		if item.Error == nil {
+			continue
+		}
+		if told++; told > mostItems {
+			break
+		}
+		s.say("\n%s: %s", gathering.NodePath(n.ID, item.Index), item.Error.Kind)
+		s.failure(item.Error)
 	}
 }
 

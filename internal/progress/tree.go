@@ -134,14 +134,10 @@ func (t *Tree) resumed(e gathering.Event) error {
 }
 
 func stops(d gathering.RunCancellingData) string {
-	switch {
-	case d.Failure != nil:
-		return "is being stopped: " + failure(d.Failure)
-	case d.Reason == "timed_out":
+	if d.Reason == "timed_out" {
 		return "is being stopped: its time is up"
-	default:
-		return "is being stopped" + by(d.By)
 	}
+	return "is being stopped" + by(d.By) // what failed says so itself
 }
 
 func by(who string) string {

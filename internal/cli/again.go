@@ -1,0 +1,262 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"gathering"
+	"gathering/internal/api"
+	"gathering/internal/run"
+)
+
+// different is what is not to be as it was when a run is repeated.
+type different struct {
+	Input string   `placeholder:"JSON|@FILE" help:"Another input: JSON, or a file that holds it (@- is standard input)."`
+	Var   []string `sep:"none" placeholder:"NAME=VALUE" help:"Override vars of the pipeline, instead of those overridden then. Repeatable."`
+}
+
+func (d different) read(s *shell) (input json.RawMessage, vars map[string]json.RawMessage, err error) {
+	if d.Input != "" {
+		if input, err = s.input(d.Input, nil); err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(d.Var) > 0 {
+		vars, err = s.vars(d.Var)
+	}
+	return input, vars, err
+}
+
+type runsRedriveCmd struct {
+	different
+
+	IDs     []string `arg:"" optional:"" name:"id" help:"The runs, each by its ID or a unique beginning or end of it."`
+	AllDead bool     `help:"All dead letters."`
+}
+
+// Run goes on where runs did not end well: on one as the run command does, on
+// several until all have ended or wait.
+func (c *runsRedriveCmd) Run(ctx context.Context, s *shell) error {
+	if c.AllDead == (len(c.IDs) > 0) {
+		return &usageError{errors.New("name the runs, or --all-dead")}
+	}
+	input, vars, err := c.read(s)
+	if err != nil {
+		return err
+	}
+	again := repetition{
+		here: func(ctx context.Context, x *session, id, fresh gathering.RunID) (gathering.Run, error) {
+			return x.Redrive(ctx, id, run.Again{ID: fresh, Input: input, Vars: vars})
+		},
+		there: func(ctx context.Context, client *api.Client, id gathering.RunID) (gathering.Run, error) {
+			return client.RedriveRun(ctx, id, api.RedriveOrder{Input: input, Vars: vars})
+		},
+	}
+	if len(c.IDs) == 1 {
+		return again.one(ctx, s, c.IDs[0])
+	}
+	return again.many(ctx, s, func(ctx context.Context, x *session) ([]gathering.Run, error) {
+		if c.AllDead {
+			return x.list(ctx, gathering.RunFilter{Dead: true})
+		}
+		return x.resolveAll(ctx, c.IDs)
+	})
+}
+
+type runsForkCmd struct {
+	different
+
+	ID   string   `arg:"" help:"The run, by its ID or a unique beginning or end of it."`
+	From []string `required:"" placeholder:"NODE,…" help:"The nodes from which on it is done again."`
+}
+
+// Run repeats a run from some nodes on.
+func (c *runsForkCmd) Run(ctx context.Context, s *shell) error {
+	input, vars, err := c.read(s)
+	if err != nil {
+		return err
+	}
+	again := repetition{
+		here: func(ctx context.Context, x *session, id, fresh gathering.RunID) (gathering.Run, error) {
+			return x.Fork(ctx, id, run.Again{ID: fresh, From: c.From, Input: input, Vars: vars})
+		},
+		there: func(ctx context.Context, client *api.Client, id gathering.RunID) (gathering.Run, error) {
+			return client.ForkRun(ctx, id, api.ForkOrder{From: c.From, Input: input, Vars: vars})
+		},
+	}
+	return again.one(ctx, s, c.ID)
+}
+
+// repetition makes a run that repeats another: here, or in the process that
+// holds the data directory.
+type repetition struct {
+	here  func(ctx context.Context, x *session, id, fresh gathering.RunID) (gathering.Run, error)
+	there func(ctx context.Context, client *api.Client, id gathering.RunID) (gathering.Run, error)
+}
+
+// one repeats a run and works on that as the run command does.
+func (p repetition) one(ctx context.Context, s *shell, given string) error {
+	var (
+		x    *session
+		next gathering.Run
+	)
+	e := execution{
+		shell: s, show: s.view,
+		begin: func(ctx context.Context, x *session, fresh gathering.RunID) (gathering.Run, error) {
+			old, err := x.resolve(ctx, given)
+			if err != nil {
+				return old, err
+			}
+			return p.here(ctx, x, old.ID, fresh)
+		},
+	}
+	err := s.hereOrThere(
+		ctx,
+		func(ctx context.Context, s *shell) (err error) {
+			// Looking first leaves a directory alone that has no database.
+			if err := s.looking(ctx, given, func(context.Context, *session, gathering.Run) error { return nil }); err != nil {
+				return err
+			}
+			x, next, err = e.start(ctx)
+			return err
+		},
+		func(ctx context.Context, s *shell) error {
+			return s.looking(ctx, given, func(ctx context.Context, x *session, old gathering.Run) error { return p.ask(ctx, x, old.ID) })
+		},
+	)
+	if x == nil {
+		return err
+	}
+	if err != nil {
+		return errors.Join(err, x.close())
+	}
+	report, err := e.finish(ctx, x, next)
+	if report.Run == "" {
+		return err
+	}
+	return errors.Join(err, s.writeResult(report), code(outcome(report.State)))
+}
+
+// ask has the process that holds the data directory repeat a run.
+func (p repetition) ask(ctx context.Context, x *session, id gathering.RunID) error {
+	next, err := p.there(ctx, api.NewClient(x.Data), id)
+	if err != nil {
+		return err
+	}
+	if next.State == gathering.RunQueued {
+		x.shell.say("%s repeats %s as soon as somebody works on it: gathering runs resume %s", next.ID, id, next.ID)
+		return nil
+	}
+	x.shell.say("%s repeats %s; the process that holds the data directory works on it", next.ID, id)
+	return nil
+}
+
+// many repeats runs and works, on all that is runnable, until these have ended
+// or wait for somebody. One that cannot be repeated does not keep the others
+// from it.
+func (p repetition) many(ctx context.Context, s *shell, which func(ctx context.Context, x *session) ([]gathering.Run, error)) error {
+	return s.hereOrThere(
+		ctx,
+		func(ctx context.Context, s *shell) (err error) {
+			if err := s.reading(ctx, func(context.Context, *session) error { return nil }); err != nil {
+				return err
+			}
+			x, err := s.open(ctx)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, x.close()) }()
+			runs, err := which(ctx, x)
+			if err != nil {
+				return err
+			}
+			return p.manyHere(ctx, x, runs)
+		},
+		func(ctx context.Context, s *shell) error {
+			return s.reading(ctx, func(ctx context.Context, x *session) error {
+				runs, err := which(ctx, x)
+				if err != nil {
+					return err
+				}
+				return s.overEach(runs, func(r gathering.Run) error { return p.ask(ctx, x, r.ID) })
+			})
+		},
+	)
+}
+
+func (p repetition) manyHere(ctx context.Context, x *session, runs []gathering.Run) error {
+	if err := x.work(ctx, ""); err != nil {
+		return err
+	}
+	var all []gathering.RunID
+	failed := x.shell.overEach(runs, func(old gathering.Run) error {
+		next, err := p.here(ctx, x, old.ID, "")
+		if err == nil {
+			all = append(all, next.ID)
+			x.shell.say("%s repeats %s", next.ID, old.ID)
+		}
+		return err
+	})
+	if failed != nil {
+		if _, ok := errors.AsType[exitError](failed); !ok {
+			return failed
+		}
+	}
+	return errors.Join(failed, x.untilEnded(ctx, all))
+}
+
+// untilEnded waits until runs have ended or wait for somebody, and says of each
+// how it ended or for what it waits.
+func (x *session) untilEnded(ctx context.Context, ids []gathering.RunID) error {
+	ticker := time.NewTicker(redraw)
+	defer ticker.Stop()
+	result := error(nil)
+	for len(ids) > 0 {
+		left := ids[:0]
+		for _, id := range ids {
+			over, err := x.over(ctx, id)
+			if err != nil {
+				return err
+			}
+			if !over {
+				left = append(left, id)
+				continue
+			}
+			exit, err := x.sayWhere(ctx, id)
+			if err != nil {
+				return err
+			}
+			if r, err := x.Runs.Run(ctx, id); err != nil || exit != exitDone || r.State != gathering.RunCompleted {
+				result = errors.Join(exitError(exitFailed), err)
+			}
+		}
+		if ids = left; len(ids) == 0 {
+			break
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			x.shell.tell("left %d runs for later; gathering runs resume goes on with them", len(ids))
+			return context.Cause(ctx)
+		}
+	}
+	return result
+}
+
+// over reports whether a run has ended or waits for somebody alone.
+func (x *session) over(ctx context.Context, id gathering.RunID) (bool, error) {
+	r, err := x.Runs.Run(ctx, id)
+	if err != nil || r.State.Terminal() {
+		return err == nil, err
+	}
+	if r.Owner != "" {
+		return false, nil
+	}
+	if r.State != gathering.RunWaiting && r.State != gathering.RunPaused {
+		return false, nil
+	}
+	tree, err := x.grown(ctx, r)
+	return err == nil && (tree.State == gathering.RunPaused || tree.Undecided() != nil), err
+}
