@@ -1,12 +1,12 @@
 package event
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"gathering"
@@ -69,8 +69,11 @@ func Pack(events []gathering.Event) (Row, []Blob, error) {
 		At: first.At.UnixMicro(), Version: FormatVersion,
 	}
 	var blobs []Blob
-	list := make([]packed, len(events))
-	inline := 0
+	size, inline := 16, 0
+	for _, e := range events {
+		size += 64 + len(e.Type) + len(e.Node) + min(len(e.Data), MaxInline)
+	}
+	b := append(make([]byte, 1, size), '[')
 	for i, e := range events {
 		p := packed{
 			Type: e.Type, Later: e.At.UnixMicro() - row.At,
@@ -83,16 +86,56 @@ func Pack(events []gathering.Event) (Row, []Blob, error) {
 			blobs = append(blobs, blob)
 			inline -= len(e.Data)
 		}
-		list[i] = p
+		if len(p.Data) > 0 && !json.Valid(p.Data) {
+			return Row{}, nil, fmt.Errorf("pack %s of %s: its data is no JSON", e.Type, e.Stream)
+		}
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = p.append(b)
 	}
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(list); err != nil {
-		return Row{}, nil, fmt.Errorf("pack %d events of %s: %w", len(events), first.Stream, err)
-	}
-	row.Rows = store.Encode(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+	row.Rows = store.Seal(append(b, ']'))
 	return row, blobs, nil
+}
+
+// append appends what [json.Marshal] would, at a fraction of its cost: every
+// commit of every run passes here.
+func (p *packed) append(b []byte) []byte {
+	b = appendText(append(b, `{"t":`...), string(p.Type))
+	if p.Later != 0 {
+		b = strconv.AppendInt(append(b, `,"l":`...), p.Later, 10)
+	}
+	if p.Node != "" {
+		b = appendText(append(b, `,"n":`...), p.Node)
+	}
+	if p.Item != nil {
+		b = strconv.AppendInt(append(b, `,"i":`...), int64(*p.Item), 10)
+	}
+	if p.Attempt != 0 {
+		b = strconv.AppendInt(append(b, `,"a":`...), int64(p.Attempt), 10)
+	}
+	if len(p.Data) > 0 {
+		b = append(append(b, `,"d":`...), p.Data...)
+	}
+	if p.Blob != "" {
+		b = appendText(append(b, `,"b":`...), p.Blob)
+	}
+	return append(b, '}')
+}
+
+// appendText appends text as a JSON string.
+func appendText(b []byte, text string) []byte {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c == '"' || c == '\\' || c > '~' {
+			quoted, err := json.Marshal(text)
+			if err != nil {
+				panic(err) // every string can be quoted
+			}
+			return append(b, quoted...)
+		}
+	}
+	b = append(append(b, '"'), text...)
+	return append(b, '"')
 }
 
 // Unpack returns the events of a row. Blob fetches data that is kept beside it.

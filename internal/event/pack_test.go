@@ -70,6 +70,9 @@ func TestPack(t *testing.T) {
 			{Type: "node.started", Node: "a", Item: new(0), Attempt: 2, Data: json.RawMessage(`{"input":null}`)},
 			{Type: "node.started", Node: "a", Item: new(7)},
 		}, 0},
+		{"names that need quoting", []gathering.Event{
+			{Type: "a\"b", Node: `\ " <&>`, Data: json.RawMessage(`1`)}, {Type: "é", Node: "\u2028\x00\x7f~"},
+		}, 0},
 		{"times that go on, stand still and go back", []gathering.Event{
 			{Type: "a", At: at},
 			{Type: "b", At: at.Add(time.Microsecond)},
@@ -110,6 +113,15 @@ func TestPack(t *testing.T) {
 				t.Errorf("got %d blobs, want %d", len(blobs), test.blobs)
 			}
 		})
+	}
+}
+
+func TestPackRefusesWhatIsNoJSON(t *testing.T) {
+	t.Parallel()
+	for _, data := range []string{`{`, `}`, `1,2`, `]`, "\x00", `"a`} {
+		if row, _, err := event.Pack([]gathering.Event{{Stream: "run_1", Seq: 1, Type: "a", Data: json.RawMessage(data)}}); err == nil {
+			t.Errorf("%q is packed as %q", data, row.Rows)
+		}
 	}
 }
 

@@ -44,17 +44,23 @@ var compression = sync.OnceValue(func() *zstdCodec {
 // Encode is the form in which a document is stored: a header byte and the
 // document, compressed if that makes it shorter.
 func Encode(document []byte) []byte {
-	if len(document) >= compressFrom && len(document) <= decodeLimit {
-		stored := make([]byte, 1, len(document)/2+64)
-		stored[0] = codecZstd
-		stored = compression().encoder.EncodeAll(document, stored)
-		if len(stored) <= len(document) {
-			return stored
+	stored := make([]byte, 1+len(document))
+	copy(stored[1:], document)
+	return Seal(stored)
+}
+
+// Seal is [Encode] for a document that stands behind one free byte. Its memory
+// is the result's from then on.
+func Seal(stored []byte) []byte {
+	if document := stored[1:]; len(document) >= compressFrom && len(document) <= decodeLimit {
+		compressed := make([]byte, 1, len(document)/2+64)
+		compressed[0] = codecZstd
+		compressed = compression().encoder.EncodeAll(document, compressed)
+		if len(compressed) <= len(document) {
+			return compressed
 		}
 	}
-	stored := make([]byte, 1+len(document))
 	stored[0] = codecRaw
-	copy(stored[1:], document)
 	return stored
 }
 

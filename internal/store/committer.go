@@ -46,9 +46,10 @@ type Committer[M any] struct {
 	wake    chan struct{} // holds one token while the queue may have members
 	ended   chan struct{}
 
-	mu     sync.Mutex
-	queue  []*entry[M]
-	closed bool
+	mu      sync.Mutex
+	queue   []*entry[M]
+	closed  bool
+	entries sync.Pool // of *entry[M] that have been answered or taken out
 }
 
 // entry is one member on its way. It is in the queue until it is written or its
@@ -86,13 +87,15 @@ func NewCommitter[M any](o CommitterOptions[M]) *Committer[M] {
 // If ctx ends while the member waits it is taken out; once it is being written
 // the result is waited for.
 func (c *Committer[M]) Commit(ctx context.Context, member M) error {
-	e := &entry[M]{member: member, size: c.options.Size(member), done: make(chan error, 1)}
-	if e.size > c.options.MaxMember {
-		return gathering.NewError(gathering.KindTooLarge, "%d bytes are to be written at once; the limit is %d", e.size, c.options.MaxMember)
+	size := c.options.Size(member)
+	if size > c.options.MaxMember {
+		return gathering.NewError(gathering.KindTooLarge, "%d bytes are to be written at once; the limit is %d", size, c.options.MaxMember)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	e := c.entry(member, size)
+	defer c.recycle(e)
 	if !c.enqueue(e) {
 		return errClosed()
 	}
@@ -105,6 +108,23 @@ func (c *Committer[M]) Commit(ctx context.Context, member M) error {
 		return ctx.Err()
 	}
 	return <-e.done
+}
+
+// entry is one that nobody else has, for one answer.
+func (c *Committer[M]) entry(member M, size int) *entry[M] {
+	e, ok := c.entries.Get().(*entry[M])
+	if !ok {
+		e = &entry[M]{done: make(chan error, 1)}
+	}
+	e.member, e.size, e.doubtful = member, size, false
+	return e
+}
+
+// recycle keeps an entry that the writing goroutine is done with.
+func (c *Committer[M]) recycle(e *entry[M]) {
+	var none M
+	e.member = none
+	c.entries.Put(e)
 }
 
 // Close writes what waits, refuses what comes later and returns when all is

@@ -58,6 +58,17 @@ func (s *sqliteBatches) run(ctx context.Context, tx *Tx, b *Batch) error {
 	return nil
 }
 
+// exec runs a statement without parameters.
+func (s *sqliteBatches) exec(query string) error {
+	return s.conn.Raw(func(conn any) error {
+		p, err := s.plan(conn, &statement{query: query}, 1)
+		if err != nil {
+			return err
+		}
+		return p.exec(nil)
+	})
+}
+
 // sqliteMembers are the verdicts on the members of a batch, the first one's first.
 type sqliteMembers []int64
 

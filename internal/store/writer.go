@@ -244,9 +244,8 @@ func (w *writer) let(j *job, tx *Tx) error {
 	}
 }
 
-func (w *writer) do(statement string) error {
-	_, err := w.statements.exec(context.Background(), statement, nil)
-	return w.dialect.named(err)
+func (w *writer) do(query string) error {
+	return w.dialect.named(w.batches.exec(query))
 }
 
 func answer(jobs []*job, err error) {
