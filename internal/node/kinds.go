@@ -35,19 +35,28 @@ func kinds() []kind {
 
 // noCalls are the fields that say nothing about a node that calls nobody.
 func noCalls() map[string]string {
-	return map[string]string{"on_open": "it is for nodes that call others: agent, tool and action"}
+	const callers = "it is for nodes that call others: agent, tool and action"
+	return map[string]string{"idempotent": callers, "on_unknown": callers, "on_open": callers}
+}
+
+// noTries are the fields that say nothing about a node that is decided or
+// waits, and so is never tried twice.
+func noTries() map[string]string {
+	fields := noCalls()
+	fields["retry"] = "it is for nodes that work: agent, tool, action and pipeline"
+	return fields
 }
 
 func triggerKind() kind {
 	return kind{definition.Kind{
-		Name: "trigger", Summary: "where a run begins; its output is the run's input", Refused: noCalls(),
+		Name: "trigger", Summary: "where a run begins; its output is the run's input", Refused: noTries(),
 		NoItem: "put there what is to be done; each item begins by itself",
 	}, bindTrigger}
 }
 
 func parallelKind() kind {
 	return kind{definition.Kind{
-		Name: "parallel", Summary: "a named place where branches begin", MaxIn: -1, Refused: noCalls(),
+		Name: "parallel", Summary: "a named place where branches begin", MaxIn: -1, Refused: noTries(),
 		NoItem: "put a pipeline there and let it have the branches",
 	}, bindParallel}
 }
@@ -83,7 +92,7 @@ func actionKind() kind {
 func conditionKind() kind {
 	return kind{definition.Kind{
 		Name: "condition", Summary: "chooses a branch", MaxIn: -1, OneOf: []string{"when", "switch"}, Branches: branches,
-		Refused: noCalls(), NoItem: "put a pipeline there and let it choose",
+		Refused: noTries(), NoItem: "put a pipeline there and let it choose",
 		Fields: []definition.Field{
 			{Name: "when", Type: definition.FieldBool, Summary: "takes the branch true or false"},
 			{Name: "switch", Type: definition.FieldValue, Summary: "takes the branch of the case it equals, or default"},
@@ -94,7 +103,7 @@ func conditionKind() kind {
 
 func delayKind() kind {
 	return kind{definition.Kind{
-		Name: "delay", Summary: "waits", MaxIn: -1, OneOf: []string{"for", "until"}, Refused: noCalls(),
+		Name: "delay", Summary: "waits", MaxIn: -1, OneOf: []string{"for", "until"}, Refused: noTries(),
 		Fields: []definition.Field{
 			{Name: "for", Type: definition.FieldDuration, Summary: "how long"},
 			{Name: "until", Type: definition.FieldTime, Summary: "until when"},
@@ -125,7 +134,7 @@ func toolKind() kind {
 
 func transformKind() kind {
 	return kind{definition.Kind{
-		Name: "transform", Summary: "makes an output of expressions", MaxIn: -1, Refused: noCalls(),
+		Name: "transform", Summary: "makes an output of expressions", MaxIn: -1, Refused: noTries(),
 		Fields: []definition.Field{
 			{Name: "set", Type: definition.FieldObject, Required: true, Summary: "the names and values of the output"},
 		},

@@ -38,7 +38,7 @@ func mapKind() kind {
 
 func joinKind() kind {
 	return kind{definition.Kind{
-		Name: "join", MaxIn: -1, Check: checkJoin, Refused: noCalls(),
+		Name: "join", MaxIn: -1, Check: checkJoin, Refused: noTries(),
 		Summary: "waits for some of the nodes that lead to it; its output lists them as they came: [{node, output}, …]",
 		NoItem:  "put a pipeline there and let it join its own branches",
 		Fields: []definition.Field{

@@ -60,6 +60,9 @@ func TestManyFaults(t *testing.T) {
 			test.yaml:6: nodes.each.do.on_open: does not go with a node of kind transform (it is for nodes that call others: agent, tool and action)`},
 		{"an open circuit behind sugar", head + "run: {kind: action, needs: [start], action: execute_pipeline, with: {pipeline: other}, on_open: fail}", `
 			test.yaml:6: nodes.run.on_open: does not go with a node of kind pipeline (it is for nodes that call others: agent, tool and action)`},
+		{"tries of what is decided at once", head + "two: {kind: join, needs: [a, b], retry: {max_attempts: 2}, idempotent: true}", `
+			test.yaml:6: nodes.two.retry: does not go with a node of kind join (it is for nodes that work: agent, tool, action and pipeline)
+			test.yaml:6: nodes.two.idempotent: does not go with a node of kind join (it is for nodes that call others: agent, tool and action)`},
 		{"an item called as a root", head + "each: {kind: map, needs: [start], over: input, as: run, do: {kind: transform, set: {a: '${{ run }}'}}}", `
 			test.yaml:6: nodes.each.as: means something else in expressions (call the item something else, such as item)`},
 		{"a join of one", head + "one: {kind: join, needs: [a]}", `
