@@ -187,6 +187,10 @@ func (p repetition) many(ctx context.Context, s *shell, which func(ctx context.C
 }
 
 func (p repetition) manyHere(ctx context.Context, x *session, runs []gathering.Run) error {
+	if len(runs) == 0 {
+		x.shell.say("no dead letters")
+		return nil
+	}
 	if err := x.work(ctx, ""); err != nil {
 		return err
 	}

@@ -31,11 +31,7 @@ func (noView) event(*progress.Tree, string, gathering.Event) {}
 func (noView) tick(time.Time)                                {}
 func (noView) finish(time.Time)                              {}
 
-type plainView struct {
-	noView
-
-	lines progress.Lines
-}
+type plainView struct{ lines progress.Lines }
 
 func (v *plainView) event(t *progress.Tree, above string, e gathering.Event) {
 	v.lines.Event(t, above, e)
