@@ -21,6 +21,7 @@ type runCmd struct {
 	Var       []string `sep:"none" placeholder:"NAME=VALUE" help:"Override one of the pipeline's vars. Repeatable."`
 	Project   string   `default:"default" help:"Project that the pipeline is stored in."`
 	Workspace string   `placeholder:"DIR" help:"Directory that the run's tools read. Default: the current one."`
+	Priority  int      `default:"0" help:"Of runs that are due, those with the higher number are begun first."`
 	JSON      bool     `name:"json" help:"Print one JSON document and no progress."`
 }
 
@@ -44,7 +45,7 @@ func (c *runCmd) Run(ctx context.Context, s *shell) error {
 			p, err := x.SaveFile(ctx, gathering.ProjectID(c.Project), s.path(c.File))
 			return p, noFile(c.File, err)
 		},
-		new:  run.New{Input: input, Vars: vars, Workspace: workspace},
+		new:  run.New{Input: input, Vars: vars, Workspace: workspace, Priority: c.Priority},
 		show: s.view,
 	}
 	if c.JSON {
