@@ -32,6 +32,8 @@ func floors() []floor {
 		{height: 4, path: "internal/llm/provider", about: "models behind an API, by provider and key"},
 		{height: 4, path: "internal/llm/offline", about: "the built-in extractive model that needs no key"},
 		{height: 4, path: "internal/llm/llmtest", about: "a scripted model", tests: true},
+		{height: 4, path: "internal/place", about: "places for runs whose pipelines bound how many are under way"},
+		{height: 4, path: "internal/purge", about: "deletes runs that have ended with everything that is kept of them"},
 		{height: 3, path: "internal/event", about: "the feed of everything that happened and the bell that wakes its readers"},
 		{height: 2, path: "internal/store", about: "open, transactions, dialect, migrations, group commit; knows no noun", only: []string{""}},
 		{height: 2, path: "internal/store/storetest", about: "a fresh database per test, SQLite and PostgreSQL", tests: true, beside: []string{"internal/store"}},

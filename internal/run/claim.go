@@ -38,7 +38,7 @@ type order struct {
 	instance gathering.InstanceID
 	only     gathering.RunID // "" is any
 	slots    int             // at most so many
-	due      []place         // from there
+	due      []spot          // from there
 	turns    turns           // of the projects
 }
 
@@ -100,12 +100,12 @@ func (c *claiming) listed(ctx context.Context) error {
 	return err
 }
 
-// among takes up to limit runs of places of one urgency. What a place does not
+// among takes up to limit runs of spots of one urgency. What a spot does not
 // need of its share goes to the others.
-func (c *claiming) among(ctx context.Context, places []place, limit int) ([]claimed, error) {
+func (c *claiming) among(ctx context.Context, places []spot, limit int) ([]claimed, error) {
 	var taken []claimed
 	for places = slices.Clone(places); len(places) > 0 && len(taken) < limit; {
-		var rest []place
+		var rest []spot
 		for i, share := range c.turns.allot(places, limit-len(taken)) {
 			if share == 0 {
 				rest = append(rest, places[i])
@@ -128,7 +128,7 @@ func (c *claiming) among(ctx context.Context, places []place, limit int) ([]clai
 }
 
 // from takes up to limit runs of one queue, those that are due longest.
-func (c *claiming) from(ctx context.Context, p place, limit int) ([]claimed, error) {
+func (c *claiming) from(ctx context.Context, p spot, limit int) ([]claimed, error) {
 	query, args := claimable, []any{c.service.now().UnixMicro(), EngineVersion, string(c.only), p.queue, limit}
 	if p.queue == suspects {
 		query, args = suspected, slices.Delete(args, 3, 4)

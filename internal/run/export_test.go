@@ -16,9 +16,8 @@ const (
 	WholeLine  = wholeLine
 	FamilyLine = familyLine
 	Busy       = busy
-	Vacancies  = vacancies
-	Waiting    = waiting
 	AllRuns    = allRuns
+	DeadRuns   = deadRuns
 	ChildRuns  = childRuns
 	Family     = family
 )

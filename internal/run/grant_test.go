@@ -294,8 +294,10 @@ func TestBoundOfARun(t *testing.T) {
 				return engine.Concurrency{Key: test.key, Max: test.most}, test.err
 			}
 			h := openHouse(t, db, p)
-			r, err := h.Start(t.Context(), run.New{Project: gathering.DefaultProject, Pipeline: "line", Version: 1,
-				Input: json.RawMessage(`[1]`), Vars: map[string]json.RawMessage{"b": json.RawMessage(`2`)}})
+			r, err := h.Start(t.Context(), run.New{
+				Project: gathering.DefaultProject, Pipeline: "line", Version: 1,
+				Input: json.RawMessage(`[1]`), Vars: map[string]json.RawMessage{"b": json.RawMessage(`2`)},
+			})
 			if test.want == "" {
 				if gathering.KindOf(err) != gathering.KindInvalid {
 					t.Errorf("%s: got %v, want it invalid", test.name, err)

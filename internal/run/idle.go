@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/place"
 	"gathering/internal/store"
 )
 
@@ -53,12 +54,12 @@ func (w *Worker) Idle(ctx context.Context, ahead time.Duration) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	places, err := s.vacant(ctx)
+	places, err := place.Vacant(ctx, s.db.Read())
 	if err != nil {
 		return false, err
 	}
 	by := s.now().Add(ahead)
-	idle := len(places) == 0 && !slices.ContainsFunc(line, func(p place) bool { return !p.ready.After(by) })
+	idle := len(places) == 0 && !slices.ContainsFunc(line, func(p spot) bool { return !p.ready.After(by) })
 	rows, err := s.db.Read().Query(ctx, busy, string(w.options.Only))
 	if err != nil {
 		return false, fmt.Errorf("look for work: %w", err)

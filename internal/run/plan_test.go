@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"gathering/internal/place"
 	"gathering/internal/run"
 	"gathering/internal/store"
 	"gathering/internal/store/storetest"
@@ -99,13 +100,13 @@ func TestPlans(t *testing.T) {
 			[]string{"using runs_owned"},
 		},
 		{
-			"free places", run.Vacancies,
+			"free places", place.Vacancies,
 			nil,
 			[]string{"INDEX runs_bounded (concurrency_key>?)", "INDEX runs_granted (concurrency_key=?)"},
 			[]string{"using runs_bounded", "using runs_granted"},
 		},
 		{
-			"waiting for a place", run.Waiting,
+			"waiting for a place", place.Waiting,
 			[]any{"default/k", 64},
 			[]string{"INDEX runs_bounded (concurrency_key=?)"},
 			[]string{"using runs_bounded"},
@@ -115,6 +116,12 @@ func TestPlans(t *testing.T) {
 			[]any{"", "", "", 50, ""},
 			[]string{"SCAN runs"},
 			[]string{"Limit", "Backward using runs_pkey"},
+		},
+		{
+			"dead letters", run.DeadRuns,
+			[]any{"", "", "", 50, ""},
+			[]string{"INDEX runs_dead"},
+			[]string{"Limit", "using runs_dead"},
 		},
 		{
 			"children", run.ChildRuns,

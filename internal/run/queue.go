@@ -29,19 +29,19 @@ const suspects = ""
 // number is in the statements and in the index runs_suspect.
 const suspicious = 2
 
-// place is a queue with runs that are due some time.
-type place struct {
+// spot is a queue with runs that are due some time.
+type spot struct {
 	queue string
 	ready time.Time // when the first of them is
 }
 
-// urgency is what places of one priority have in common.
-func (p place) urgency() string {
+// urgency is what spots of one priority have in common.
+func (p spot) urgency() string {
 	urgency, _, _ := strings.Cut(p.queue, "/")
 	return urgency
 }
 
-func (p place) project() gathering.ProjectID {
+func (p spot) project() gathering.ProjectID {
 	_, project, _ := strings.Cut(p.queue, "/")
 	return gathering.ProjectID(project)
 }
@@ -64,7 +64,7 @@ const (
 
 // line returns the queues in which runs are due now or later, in no order, with
 // only set those of that run and of those it led to.
-func (s *Service) line(ctx context.Context, only gathering.RunID) ([]place, error) {
+func (s *Service) line(ctx context.Context, only gathering.RunID) ([]spot, error) {
 	query, args := wholeLine, []any{EngineVersion}
 	if only != "" {
 		query, args = familyLine, append(args, string(only))
@@ -73,10 +73,10 @@ func (s *Service) line(ctx context.Context, only gathering.RunID) ([]place, erro
 	if err != nil {
 		return nil, fmt.Errorf("look for runs that are due: %w", err)
 	}
-	var line []place
+	var line []spot
 	err = rows.Each(func(row store.Scanner) error {
 		var (
-			p     place
+			p     spot
 			ready sql.NullInt64
 		)
 		err := row.Scan(&p.queue, &ready)
@@ -112,18 +112,18 @@ func (t *turns) take(project gathering.ProjectID) {
 	t.served[project] = t.count
 }
 
-// allot shares out n slots, each to the place whose project has the fewest by
+// allot shares out n slots, each to the spot whose project has the fewest by
 // then; among equals to the one that has waited for one the longest.
-func (t *turns) allot(places []place, n int) []int {
-	shares := make([]int, len(places))
-	last := make([]int64, len(places))
-	for i, p := range places {
+func (t *turns) allot(spots []spot, n int) []int {
+	shares := make([]int, len(spots))
+	last := make([]int64, len(spots))
+	for i, p := range spots {
 		last[i] = t.served[p.project()]
 	}
 	for turn := t.count + 1; turn <= t.count+int64(n); turn++ {
 		next := 0
-		for i, p := range places {
-			has, least := t.held[p.project()]+shares[i], t.held[places[next].project()]+shares[next]
+		for i, p := range spots {
+			has, least := t.held[p.project()]+shares[i], t.held[spots[next].project()]+shares[next]
 			if has < least || has == least && last[i] < last[next] {
 				next = i
 			}
@@ -142,7 +142,7 @@ func (t *turns) leave(project gathering.ProjectID) {
 }
 
 // forget drops the turns of projects of which nothing waits.
-func (t *turns) forget(line []place) {
+func (t *turns) forget(line []spot) {
 	waits := make(map[gathering.ProjectID]bool, len(line))
 	for _, p := range line {
 		waits[p.project()] = true

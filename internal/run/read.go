@@ -69,6 +69,7 @@ const (
 	selected = ` AND ($1 = '' OR project = $1) AND ($2 = '' OR $2 LIKE '%,' || state || ',%')
 		AND ($3 = '' OR id < $3) ORDER BY id DESC LIMIT $4`
 	allRuns   = `SELECT ` + runColumns + ` FROM runs WHERE $5 = ''` + selected
+	deadRuns  = `SELECT ` + runColumns + ` FROM runs WHERE $5 = '' AND dead_at IS NOT NULL` + selected
 	childRuns = `SELECT ` + runColumns + ` FROM runs WHERE parent_run = $5` + selected
 	family    = `SELECT ` + runColumns + ` FROM runs WHERE root_run = $5 AND depth > 0` + selected
 )
@@ -85,6 +86,8 @@ func (s *Service) Runs(ctx context.Context, f gathering.RunFilter) ([]gathering.
 	}
 	query, of := allRuns, ""
 	switch {
+	case f.Dead:
+		query = deadRuns
 	case f.Parent != "":
 		query, of = childRuns, string(f.Parent)
 	case f.Root != "":

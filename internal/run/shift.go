@@ -174,7 +174,7 @@ func (h *shift) order() (o order, next time.Time, err error) {
 	if err != nil {
 		return order{}, time.Time{}, err
 	}
-	slices.SortFunc(line, func(a, b place) int { return strings.Compare(a.queue, b.queue) })
+	slices.SortFunc(line, func(a, b spot) int { return strings.Compare(a.queue, b.queue) })
 	o = order{instance: h.instance, only: h.options.Only}
 	now := h.service.now()
 	h.mu.Lock()
