@@ -71,6 +71,9 @@ func broken(name string, cause any) error {
 }
 
 func decode(arguments json.RawMessage, into any) error {
+	if _, own := into.(json.Unmarshaler); !own && string(arguments) == "{}" {
+		return nil // nothing is set
+	}
 	decoder := json.NewDecoder(bytes.NewReader(arguments))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(into)
