@@ -106,7 +106,7 @@ func TestDecide(t *testing.T) {
 		h := openHouse(t, db, p).work()
 		id := h.start("each")
 		await(t, "the run to be parked", func() bool { return h.wantRun(id).State == gathering.RunWaiting })
-		h.wantWhy(id, "m: 0 of 2 items have ended", "m[1]: it may have acted", "--node m[1]")
+		h.wantWhy(id, "m: 0 of 2 items have ended", "m[1]: it may have acted", "--node 'm[1]'")
 		for _, refused := range []struct {
 			decision engine.DecideMail
 			want     gathering.Kind

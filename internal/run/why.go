@@ -143,7 +143,7 @@ func (s *Service) whyNodes(report gathering.RunReport) []gathering.Wait {
 	var waits []gathering.Wait
 	for _, n := range report.Nodes {
 		if n.Items != nil && !n.State.Terminal() {
-			waits = append(waits, gathering.Wait{Node: n.ID, Reason: fmt.Sprintf("%d of %d items have ended, %d are under way",
+			waits = append(waits, gathering.Wait{Node: n.ID, Reason: fmt.Sprintf("%d of %d items have ended, %d under way",
 				n.Items.Completed+n.Items.Failed, n.Items.Total, n.Items.Running)})
 			for _, item := range n.Items.Open {
 				of := gathering.NodeReport{
@@ -173,7 +173,7 @@ func appendWait(waits []gathering.Wait, n gathering.NodeReport, run gathering.Ru
 	case n.State == gathering.NodeRetrying && n.Due != nil:
 		w.Reason = "begins again at " + stamp(*n.Due)
 	case n.State == gathering.NodeUnknown:
-		w.Reason = fmt.Sprintf("it may have acted and nobody can tell; say so by: gathering runs decide %s --node %s --as done|retry|fail", run, n.ID)
+		w.Reason = fmt.Sprintf("it may have acted and nobody can tell; say so by: gathering runs decide %s --node '%s' --as done|retry|fail", run, n.ID)
 	default:
 		return waits
 	}
