@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -40,6 +41,81 @@ func (s *shell) overEach(runs []gathering.Run, do func(gathering.Run) error) err
 		}
 	}
 	return result
+}
+
+type runsDismissCmd struct {
+	IDs []string `arg:"" name:"id" help:"The runs, each by its ID or a unique beginning or end of it."`
+}
+
+// Run takes runs off the dead letters.
+func (c *runsDismissCmd) Run(ctx context.Context, s *shell) error {
+	return s.doToEach(ctx, c.IDs, "dismissed", change{
+		here: func(ctx context.Context, x *session, id gathering.RunID) error {
+			return x.Runs.Dismiss(ctx, id, commandLine)
+		},
+		there: func(ctx context.Context, client *api.Client, id gathering.RunID) error {
+			return client.DismissRun(ctx, id)
+		},
+	})
+}
+
+type runsDeleteCmd struct {
+	IDs []string `arg:"" name:"id" help:"The runs, each by its ID or a unique beginning or end of it."`
+}
+
+// Run deletes runs that have ended.
+func (c *runsDeleteCmd) Run(ctx context.Context, s *shell) error {
+	return s.doToEach(ctx, c.IDs, "deleted", change{
+		here: func(ctx context.Context, x *session, id gathering.RunID) error { return x.Runs.Delete(ctx, id) },
+		there: func(ctx context.Context, client *api.Client, id gathering.RunID) error {
+			return client.DeleteRun(ctx, id)
+		},
+	})
+}
+
+// change is something done to a run: here, or by the process that holds the
+// data directory.
+type change struct {
+	here  func(ctx context.Context, x *session, id gathering.RunID) error
+	there func(ctx context.Context, client *api.Client, id gathering.RunID) error
+}
+
+// doToEach changes runs that somebody names and says of each what it is then.
+func (s *shell) doToEach(ctx context.Context, given []string, done string, c change) error {
+	all := func(ctx context.Context, x *session, do func(context.Context, gathering.RunID) error) error {
+		runs, err := x.resolveAll(ctx, given)
+		if err != nil {
+			return err
+		}
+		return s.overEach(runs, func(r gathering.Run) error {
+			if err := do(ctx, r.ID); err != nil {
+				return err
+			}
+			s.say("%s %s", r.ID, done)
+			return nil
+		})
+	}
+	return s.hereOrThere(
+		ctx,
+		func(ctx context.Context, s *shell) (err error) {
+			// Looking first leaves a directory alone that has no database.
+			if err := s.reading(ctx, func(context.Context, *session) error { return nil }); err != nil {
+				return err
+			}
+			x, err := s.open(ctx)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, x.close()) }()
+			return all(ctx, x, func(ctx context.Context, id gathering.RunID) error { return c.here(ctx, x, id) })
+		},
+		func(ctx context.Context, s *shell) error {
+			return s.reading(ctx, func(ctx context.Context, x *session) error {
+				client := api.NewClient(x.Data)
+				return all(ctx, x, func(ctx context.Context, id gathering.RunID) error { return c.there(ctx, client, id) })
+			})
+		},
+	)
 }
 
 // deadLetters are runs with what went wrong in them.

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"gathering"
 )
 
 // hangUp is a server that takes every request and does not answer: nobody can
@@ -228,5 +231,105 @@ func TestRedriveMany(t *testing.T) {
 		d.run("runs", "redrive", a, b).exits(1).says("repeats "+a, "repeats "+b, " completed\n", " failed: node read: ")
 		d.file("b.txt", "B")
 		d.run("runs", "redrive", a, "run_none").exits(1).tells("there is no run run_none")
+	})
+}
+
+func TestKey(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d *desk) {
+		d.file("nap.yaml", nap)
+		d.file("echo.yaml", echo)
+		b := d.start(nil, "run", "nap.yaml", "--key", "night", "--priority", "3")
+		d.await("the delay", b.stdout.seen("nap  waits"), b)
+		b.signals <- syscall.SIGTERM
+		d.end(b, 130)
+		first := d.only()
+		keyed := []string{"run", "echo.yaml", "--set", "text=x", "--key", "night"}
+		d.run(keyed...).exits(1).tells("run " + first + " has the key and has not ended")
+		d.run("run", "echo.yaml", "--set", "text=x", "--on-key", "cancel").exits(2).tells("--on-key goes with --key")
+		d.run(append(keyed, "--on-key", "perhaps")...).exits(2).tells("--on-key")
+
+		b = d.start(nil, append(keyed, "--on-key", "existing")...)
+		d.await("the existing run", b.stdout.seen("nap  waits"), b)
+		b.signals <- syscall.SIGTERM
+		d.end(b, 130)
+		if got := b.stderr.String(); !strings.Contains(got, first+" has the key and is worked on instead") {
+			t.Errorf("stderr: %s", got)
+		}
+
+		d.run(append(keyed, "--on-key", "cancel")...).exits(0).says("echo  completed").tells("stopping " + first)
+		if got := d.only("--state", "cancelled"); got != first {
+			t.Errorf("cancelled is %s, want %s", got, first)
+		}
+		// The key is free again.
+		d.run(keyed...).exits(0)
+		d.run(append(keyed, "--on-key", "existing")...).exits(0).says("echo  completed")
+	})
+}
+
+// TestChildLines holds that what a child run did is told before its end is.
+func TestChildLines(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d *desk) {
+		d.file("below.yaml", "name: below\nnodes:\n  start: {kind: trigger}\n  now: {kind: tool, needs: [start], tool: time.now}\n  last: {kind: tool, needs: [now], tool: time.now}\n")
+		d.file("above.yaml", `name: above
+nodes:
+  start: {kind: trigger}
+  child: {kind: action, needs: [start], action: execute_pipeline, with: {pipeline: ./below.yaml}}
+  after: {kind: tool, needs: [child], tool: time.now}
+`)
+		out := d.run("run", "above.yaml").exits(0).stdout
+		rest := out
+		for _, line := range []string{
+			"  above  run_", "  child  waits for run_", "  child  run_", "  child/now  completed", "  child/last  completed",
+			"  child  its run completed", "  child  completed", "  after  completed", "  above  completed",
+		} {
+			_, after, found := strings.Cut(rest, line)
+			if !found {
+				t.Fatalf("%q is not told, or not in its place:\n%s", line, out)
+			}
+			rest = after
+		}
+	})
+}
+
+func TestDeadLetters(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d *desk) {
+		d.file("reads.yaml", reads)
+		d.file("ask.yaml", "name: ask\nnodes:\n  start: {kind: trigger}\n  call: "+call(d.hangUp())+"\n")
+		a := string(d.run("run", "reads.yaml", "--set", "path=a.txt", "--json").exits(1).report().Run)
+		b := string(d.run("run", "reads.yaml", "--set", "path=b.txt", "--json").exits(1).report().Run)
+		lost := string(d.run("run", "ask.yaml", "--json").exits(3).report().Run)
+		d.run("runs", "delete", lost).exits(1).tells("has not ended")
+		d.run("runs", "decide", lost, "--node", "call", "--as", "fail").exits(1)
+		d.run("runs", "list", "--dead").exits(0).says("ERROR", a, b, lost, "node read: ")
+		var letters struct {
+			Items []struct {
+				gathering.Run
+
+				Error *gathering.Failure `json:"error"`
+			} `json:"items"`
+		}
+		text := d.run("runs", "list", "--dead", "--json", "--limit", "2").exits(0).stdout
+		if err := json.Unmarshal([]byte(text), &letters); err != nil || len(letters.Items) != 2 || letters.Items[0].Error == nil {
+			t.Errorf("got %s, %v", text, err)
+		}
+		d.file("a.txt", "A")
+		d.run("runs", "redrive", a, b).exits(1)
+		d.run("runs", "list", "--dead", "--limit", "1").exits(0).says("node read: ") // that of b, which failed again
+		d.file("b.txt", "B")
+		// What was redriven is no dead letter any more; what failed again is one.
+		d.run("runs", "redrive", "--all-dead").exits(1).says("repeats "+lost, " completed\n", "waiting: call: it may have acted")
+		d.run("runs", "redrive", "--all-dead").exits(0).says("no dead letters")
+		d.run("runs", "list", "--dead").exits(0).says("no dead letters")
+
+		c := string(d.run("run", "reads.yaml", "--set", "path=c.txt", "--json").exits(1).report().Run)
+		d.run("runs", "dismiss", c, a).exits(1).says(c + " dismissed").tells(a)
+		d.run("runs", "list", "--dead").exits(0).says("no dead letters")
+		d.run("runs", "delete", c[len(c)-8:], "run_none").exits(1).tells("there is no run run_none")
+		d.run("runs", "delete", c[len(c)-8:], b).exits(0).says(c+" deleted", b+" deleted")
+		d.run("runs", "show", c).exits(1).tells("there is no run " + c)
+		d.run("runs", "delete", c).exits(1).tells("there is no run " + c)
 	})
 }

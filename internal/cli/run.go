@@ -21,12 +21,17 @@ type runCmd struct {
 	Var       []string `sep:"none" placeholder:"NAME=VALUE" help:"Override one of the pipeline's vars. Repeatable."`
 	Project   string   `default:"default" help:"Project that the pipeline is stored in."`
 	Workspace string   `placeholder:"DIR" help:"Directory that the run's tools read. Default: the current one."`
+	Key       string   `help:"A key that one run of the project may have at a time."`
+	OnKey     string   `enum:"reject,existing,cancel" default:"reject" help:"Where another run has the key: reject this one, work on the existing one instead, or cancel that."`
 	Priority  int      `default:"0" help:"Of runs that are due, those with the higher number are begun first."`
 	JSON      bool     `name:"json" help:"Print one JSON document and no progress."`
 }
 
 // Run runs a file to the end.
 func (c *runCmd) Run(ctx context.Context, s *shell) error {
+	if c.Key == "" && c.OnKey != string(run.KeyReject) {
+		return &usageError{errors.New("--on-key goes with --key")}
+	}
 	input, err := s.input(c.Input, c.Set)
 	if err != nil {
 		return err
@@ -45,7 +50,9 @@ func (c *runCmd) Run(ctx context.Context, s *shell) error {
 			p, err := x.SaveFile(ctx, gathering.ProjectID(c.Project), s.path(c.File))
 			return p, noFile(c.File, err)
 		},
-		new:  run.New{Input: input, Vars: vars, Workspace: workspace, Priority: c.Priority},
+		new: run.New{
+			Input: input, Vars: vars, Workspace: workspace, Priority: c.Priority, Key: c.Key, OnKey: run.OnKey(c.OnKey),
+		},
 		show: s.view,
 	}
 	if c.JSON {
@@ -180,7 +187,7 @@ func (e *execution) start(ctx context.Context) (*session, gathering.Run, error) 
 		}
 		begin = func(ctx context.Context, x *session, id gathering.RunID) (gathering.Run, error) {
 			e.new.ID = id
-			return x.Start(ctx, p, e.new)
+			return x.startNew(ctx, p, e.new)
 		}
 	}
 	id := gathering.NewRunID(time.Now())

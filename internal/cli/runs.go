@@ -26,6 +26,8 @@ type runsCmd struct {
 	Decide  runsDecideCmd  `cmd:"" help:"Say what became of a node whose outcome nobody knows."`
 	Redrive runsRedriveCmd `cmd:"" help:"Go on in new runs where others did not end well."`
 	Fork    runsForkCmd    `cmd:"" help:"Repeat a run from some nodes on, in a new run."`
+	Dismiss runsDismissCmd `cmd:"" help:"Take runs off the dead letters."`
+	Delete  runsDeleteCmd  `cmd:"" help:"Delete runs that have ended, with all that is known of them."`
 }
 
 type runsListCmd struct {

@@ -67,12 +67,21 @@ func (s *shell) openToRead(ctx context.Context) (*session, error) {
 func (x *session) work(ctx context.Context, only gathering.RunID) error {
 	if x.onSQLite() {
 		control, err := api.ServeControl(x.Data, api.Services{
-			Runs: x.Runs, Steering: x.Runs, Repeating: x.App, Breakers: x.Circuits,
+			Runs: x.Runs, Steering: x.Runs, Repeating: x.App, DeadLetters: x.Runs, Breakers: x.Circuits,
 		}, x.shell.logger)
 		if err != nil {
 			x.shell.logger.WarnContext(ctx, "other commands cannot steer this process", slog.String("error", err.Error()))
 		}
 		x.control = control
+	}
+	return x.workOn(ctx, only)
+}
+
+// workOn begins to work on other runs than before.
+func (x *session) workOn(ctx context.Context, only gathering.RunID) error {
+	if x.worker != nil {
+		x.worker.Stop()
+		x.worker = nil
 	}
 	worker, err := x.Runs.Work(ctx, run.WorkerOptions{
 		Only: only, Host: x.shell.Host, PID: x.shell.PID, Version: x.shell.Version, Beat: x.shell.Beat,

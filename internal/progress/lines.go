@@ -45,6 +45,9 @@ func (l *Lines) Event(t *Tree, above string, e gathering.Event) {
 	switch {
 	case e.Node == "":
 		out.text = runLine(t, e)
+		if above != "" && e.Type.EndState() != "" {
+			out.text = "its run " + out.text
+		}
 	case n == nil:
 	case e.Type == gathering.EventNodeSkipped:
 		out.text, out.skipped = n.text(), []string{n.ID}
