@@ -17,6 +17,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		os.Exit(run())
 	}
+	if os.Getenv(asLoader) != "" {
+		os.Exit(load())
+	}
 	storetest.Main(m)
 }
 

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -88,7 +89,7 @@ func (m *model) count(asked string) int {
 
 // place is where the program is run: a directory, a database, a model.
 type place struct {
-	t     *testing.T
+	t     testing.TB
 	dir   string
 	model *model
 	env   []string
@@ -123,7 +124,7 @@ output: "${{ [nodes.a.output.text, nodes.b.output.text, nodes.c.output.text] }}"
 
 // process is the program under way.
 type process struct {
-	t              *testing.T
+	t              testing.TB
 	cmd            *exec.Cmd
 	stdout, stderr strings.Builder
 	ended          chan struct{}
@@ -131,12 +132,18 @@ type process struct {
 
 func (p *place) start(args ...string) *process {
 	p.t.Helper()
+	return p.startWith(nil, args...)
+}
+
+// startWith starts the program with more in its environment.
+func (p *place) startWith(env []string, args ...string) *process {
+	p.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	r := &process{t: p.t, cmd: exec.Command(self, args...), ended: make(chan struct{})}
-	r.cmd.Dir, r.cmd.Env = p.dir, p.env
+	r.cmd.Dir, r.cmd.Env = p.dir, slices.Concat(p.env, env)
 	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, &r.stderr
 	if err := r.cmd.Start(); err != nil {
 		p.t.Fatal(err)
