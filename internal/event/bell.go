@@ -1,12 +1,18 @@
 package event
 
-import "sync"
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+)
 
-// Bell wakes whoever waits for news of a topic in this process. Its zero value
-// is ready. It holds nothing but the subscriptions that are open.
+// Bell wakes whoever waits for news of a topic in this process and, with a
+// [Relay], in others. Its zero value is ready. It holds nothing but the
+// subscriptions that are open.
 type Bell struct {
 	mu     sync.Mutex
 	topics map[string]map[chan struct{}]struct{}
+	relay  atomic.Pointer[Relay]
 }
 
 // Subscribe returns a channel that receives after each ring of the topic;
@@ -32,11 +38,40 @@ func (b *Bell) Subscribe(topic string) (rings <-chan struct{}, cancel func()) {
 	}
 }
 
-// Ring wakes the subscribers of the topic. It never blocks.
+// Ring wakes the subscribers of the topic, wherever they are. It never blocks.
 func (b *Bell) Ring(topic string) {
+	b.RingHere(topic)
+	b.RingElsewhere(topic)
+}
+
+// RingHere wakes the subscribers in this process and reports whether there are any.
+func (b *Bell) RingHere(topic string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for c := range b.topics[topic] {
+	wake(b.topics[topic])
+	return len(b.topics[topic]) > 0
+}
+
+// RingElsewhere wakes the subscribers in other processes, a little later.
+func (b *Bell) RingElsewhere(topic string) {
+	if relay := b.relay.Load(); relay != nil {
+		relay.gather(topic)
+	}
+}
+
+// ringAll wakes the subscribers in this process of all topics that begin so.
+func (b *Bell) ringAll(prefix string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for topic, subscribers := range b.topics {
+		if strings.HasPrefix(topic, prefix) {
+			wake(subscribers)
+		}
+	}
+}
+
+func wake(subscribers map[chan struct{}]struct{}) {
+	for c := range subscribers {
 		select {
 		case c <- struct{}{}:
 		default:

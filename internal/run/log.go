@@ -300,10 +300,14 @@ func (l *runLog) ring(m *member, c engine.Commit) {
 		bell.Ring(topicGrant)
 	}
 	for _, letter := range m.mail {
-		bell.Ring(topicMail(letter.to))
+		l.service.ringMail(letter.to)
 	}
-	if len(m.mail) > 0 || len(c.Start) > 0 || c.Park {
+	switch {
+	case len(m.mail) > 0 || len(c.Start) > 0:
 		bell.Ring(topicClaim)
+	case c.Park:
+		bell.RingHere(topicClaim) // for when it is due
+	default:
 	}
 }
 

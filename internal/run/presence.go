@@ -233,7 +233,7 @@ func (h *shift) reconcile(ctx context.Context, before map[gathering.RunID]held) 
 		switch {
 		case h.owns(id):
 			if is.inbox != last.inbox {
-				s.bell.Ring(topicMail(id))
+				s.bell.RingHere(topicMail(id))
 			}
 		case known && last.run.Epoch == is.run.Epoch:
 			h.logger.WarnContext(ctx, "let go of a run that nobody worked on", slog.String("run_id", string(id)))

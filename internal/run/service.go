@@ -35,7 +35,7 @@ const maxCommit = 128 << 20
 type Options struct {
 	DB        *store.DB
 	Pipelines Pipelines
-	Logger    *slog.Logger
+	Logger    *slog.Logger     // nil: nobody hears
 	Now       func() time.Time // nil is time.Now
 	// Patience is how long a commit, or the reading of a run that was just
 	// claimed, waits for a database that is away or full; 10 s.
@@ -50,6 +50,7 @@ type Service struct {
 	now       func() time.Time
 	patience  time.Duration
 	bell      event.Bell
+	relay     *event.Relay // nil where there are no other processes
 	ends      ends
 	committer *store.Committer[*member]
 	local     localWorker
@@ -61,15 +62,26 @@ func NewService(o Options) *Service {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
 	setDefault(&s.patience, 10*time.Second)
 	s.committer = store.NewCommitter(store.CommitterOptions[*member]{
 		Write: s.write, Reread: s.reread, Size: (*member).size, MaxMember: maxCommit, Patience: s.patience,
 	})
+	if channel, ok := s.db.Channel(); ok {
+		s.relay = s.bell.Relay(channel, s.logger)
+	}
 	return s
 }
 
 // Close waits for commits under way. Stop the worker first.
-func (s *Service) Close() { s.committer.Close() }
+func (s *Service) Close() {
+	s.committer.Close()
+	if s.relay != nil {
+		s.relay.Stop()
+	}
+}
 
 // New says what a new run is.
 type New struct {
@@ -262,9 +274,17 @@ func (s *Service) send(ctx context.Context, id gathering.RunID, kind engine.Mail
 	if err != nil {
 		return fmt.Errorf("send %s to %s: %w", kind, id, err)
 	}
-	s.bell.Ring(topicMail(id))
+	s.ringMail(id)
 	s.bell.Ring(topicClaim)
 	return nil
+}
+
+// ringMail tells the owner of a run that it has mail: there is one owner, here
+// or elsewhere.
+func (s *Service) ringMail(id gathering.RunID) {
+	if !s.bell.RingHere(topicMail(id)) {
+		s.bell.RingElsewhere(topicMail(id))
+	}
 }
 
 // Topics of the bell.

@@ -85,7 +85,7 @@ func (h *shift) giveBack(id gathering.RunID) {
 	h.owners.Done()
 	h.clear(id)
 	if h.backlog.Load() {
-		h.service.bell.Ring(topicClaim)
+		h.service.bell.RingHere(topicClaim)
 	}
 }
 
@@ -98,7 +98,7 @@ func (h *shift) clear(id gathering.RunID) {
 	}
 	h.mu.Unlock()
 	if was {
-		h.service.bell.Ring(topicClaim) // for the next suspect
+		h.service.bell.RingHere(topicClaim) // for the next suspect
 	}
 }
 
