@@ -118,7 +118,7 @@ func TestSteeringRoutes(t *testing.T) {
 		want               string // in the answer
 		until              func(gathering.Run) bool
 	}{
-		{"GET", "/runs/" + string(lost) + "/why", "", 200, "--node call --as done|retry|fail", nil},
+		{"GET", "/runs/" + string(lost) + "/why", "", 200, "gathering runs decide " + string(lost) + " --node", nil},
 		{"GET", "/runs/" + string(bad) + "/why", "", 200, `"line":"failed: node call: it is bad"`, nil},
 		{"GET", "/runs/" + none + "/why", "", 404, "there is no run", nil},
 
@@ -215,5 +215,89 @@ func TestSteeringClient(t *testing.T) {
 	h.until(forked.ID, state(gathering.RunCompleted))
 	if _, err := client.ForkRun(ctx, "run_../../x", api.ForkOrder{From: []string{"call"}}); gathering.KindOf(err) != gathering.KindNotFound {
 		t.Errorf("got %v, want that there is no such run", err)
+	}
+}
+
+// TestDeadLetterRoutes lists, dismisses and deletes, one after another.
+func TestDeadLetterRoutes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.handler = api.NewHandler(api.Services{Runs: h.runs, DeadLetters: h.runs}, slog.New(slog.DiscardHandler))
+	lost, good := string(h.start(`"lost"`)), string(h.start(`"good"`))
+	first, second, third := string(h.start(`"bad"`)), string(h.start(`"bad"`)), string(h.start(`"bad"`))
+	const none = "run_00000000000000000000000000"
+	for _, s := range []struct {
+		method, path, body string
+		status             int
+		want               string // in the answer
+	}{
+		{"GET", "/dead-letters?limit=0", "", 400, `"field":"limit"`},
+		{"GET", "/dead-letters?limit=2", "", 200, `"next_cursor":"` + second + `"`},
+		{"GET", "/dead-letters?limit=2&cursor=" + second, "", 200, `{"items":[{"id":"` + first + `"`},
+		{"GET", "/dead-letters?limit=3", "", 200, `"error":{"kind":"invalid","message":"node call: it is bad"}}]}`},
+		{"GET", "/dead-letters?project=other", "", 200, `{"items":[]}`},
+		{"POST", "/runs/" + first + "/dismiss", `{"by":"ada"}`, 400, "takes no body"},
+		{"POST", "/runs/" + first + "/dismiss", "", 200, `"id":"` + first},
+		{"POST", "/runs/" + first + "/dismiss", "", 409, "is no dead letter: failed"},
+		{"POST", "/runs/" + good + "/dismiss", "", 409, "is no dead letter: completed"},
+		{"POST", "/runs/" + none + "/dismiss", "", 404, "there is no run"},
+		{"DELETE", "/runs/" + lost, "", 409, "has not ended: waiting"},
+		{"DELETE", "/runs/" + second, `{"force":true}`, 400, "takes no body"},
+		{"DELETE", "/runs/" + second, "", 204, ""},
+		{"DELETE", "/runs/" + second, "", 404, "there is no run"},
+		{"GET", "/runs/" + second, "", 404, "there is no run"},
+		{"GET", "/dead-letters", "", 200, `{"items":[{"id":"` + third + `"`},
+		{"POST", "/runs/" + lost + "/pause", "", 404, "no such route"},
+	} {
+		status, body := h.ask(s.method, s.path, s.body)
+		if status != s.status || !strings.Contains(body, s.want) {
+			t.Errorf("%s %s %s: got %d %s, want %d and %q", s.method, s.path, s.body, status, body, s.status, s.want)
+		}
+	}
+}
+
+// TestDeadLetterClient asks through the control socket.
+func TestDeadLetterClient(t *testing.T) {
+	t.Parallel()
+	h, dir := newHouse(t), t.TempDir()
+	c, err := api.ServeControl(dir, api.Services{Runs: h.runs, DeadLetters: h.runs}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	client, ctx := api.NewClient(dir), t.Context()
+	first, second := h.start(`"bad"`), h.start(`"bad"`)
+	var got []gathering.RunID
+	cursor := ""
+	for {
+		letters, next, err := client.DeadLetters(ctx, cursor, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range letters {
+			got = append(got, l.ID)
+		}
+		if cursor = next; cursor == "" {
+			break
+		}
+	}
+	if diff := cmp.Diff([]gathering.RunID{second, first}, got); diff != "" {
+		t.Errorf("dead letters (-want +got):\n%s", diff)
+	}
+	if err := client.DismissRun(ctx, first); err != nil {
+		t.Error(err)
+	}
+	if err := client.DeleteRun(ctx, second); err != nil {
+		t.Error(err)
+	}
+	if err := client.DeleteRun(ctx, second); gathering.KindOf(err) != gathering.KindNotFound {
+		t.Errorf("got %v, want that there is no such run", err)
+	}
+	if letters, _, err := client.DeadLetters(ctx, "", 10); err != nil || len(letters) != 0 {
+		t.Errorf("got %v, %v, want none left", letters, err)
 	}
 }

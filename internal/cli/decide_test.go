@@ -58,7 +58,7 @@ output: "${{ nodes.ask.output }}"
 `)
 		root := d.run("run", "above.yaml", "--json").exits(3).tells("gathering runs decide").report()
 		child := string(root.Nodes[1].Child)
-		d.run("runs", "why", string(root.Run)).exits(0).says("waiting: ask: waits for run "+child, "--node call --as done|retry|fail")
+		d.run("runs", "why", string(root.Run)).exits(0).says("waiting: ask: waits for run "+child, "gathering runs decide "+child+" --node ")
 		d.run("runs", "why", child, "--json").exits(0).says(`"node": "call"`)
 		for _, refused := range []struct {
 			args []string
@@ -144,6 +144,8 @@ func TestSteeringOfWhatAnotherWorksOn(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, d *desk) {
 		d.file("both.yaml", "name: both\nnodes:\n  start: {kind: trigger}\n  nap: {kind: delay, needs: [start], for: 1h}\n  call: "+call(d.hangUp())+"\n")
+		d.file("reads.yaml", reads)
+		dead := string(d.run("run", "reads.yaml", "--set", "path=a.txt", "--json").exits(1).report().Run)
 		b := d.start(nil, "run", "both.yaml")
 		d.await("the lost call", b.stdout.seen("call  may have acted"), b)
 		id := runID.FindString(b.stdout.String())
@@ -160,6 +162,11 @@ func TestSteeringOfWhatAnotherWorksOn(t *testing.T) {
 			d.end(b, 130)
 			return
 		}
+		d.run("runs", "redrive", dead, "--input", `{"path": 7}`).exits(2).tells("input.path: ")
+		d.run("runs", "redrive", dead, id).exits(1).says("repeats " + dead).tells("has not ended")
+		d.run("runs", "dismiss", dead).exits(1).tells("is no dead letter")
+		d.run("runs", "delete", dead, id).exits(1).says(dead + " deleted").tells("has not ended")
+		d.run("runs", "list", "--dead").exits(0).says("no dead letters")
 		// The other command works on its own run alone.
 		d.run("runs", "resume", id).exits(1).tells("is not paused")
 		fork := d.run("runs", "fork", id, "--from", "call").exits(0).says("repeats " + id + " as soon as somebody works on it")
