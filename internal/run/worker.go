@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"log/slog"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -158,6 +159,15 @@ func (w *Worker) again() *shift {
 	return nil
 }
 
+// term is how long an instance may be silent before it stops its work. Who has
+// the database alone is taken for dead by nobody, however long it was stopped.
+func (w *Worker) term() time.Duration {
+	if w.service.db.Exclusive() {
+		return math.MaxInt64
+	}
+	return patience * w.options.Beat
+}
+
 // begin registers a new instance and makes it this process's.
 func (w *Worker) begin(ctx context.Context) (*shift, error) {
 	h := &shift{
@@ -167,7 +177,7 @@ func (w *Worker) begin(ctx context.Context) (*shift, error) {
 		free:     w.options.Slots,
 		owned:    make(map[gathering.RunID]gathering.ProjectID),
 		turns:    newTurns(),
-		lease:    lease{term: patience * w.options.Beat, now: time.Now},
+		lease:    lease{term: w.term(), now: time.Now},
 	}
 	h.logger = w.service.logger.With(slog.String("instance", string(h.instance)))
 	h.ctx, h.stop = context.WithCancel(w.ctx)
