@@ -159,6 +159,9 @@ func (c *Client) post(ctx context.Context, path string, body, answer any) error 
 	return c.do(ctx, http.MethodPost, path, data, answer)
 }
 
+// maxAnswer bounds an answer in bytes.
+const maxAnswer = maxValueBody
+
 func (c *Client) do(ctx context.Context, method, path string, sent []byte, answer any) error {
 	transport := &http.Transport{DialContext: c.dial}
 	defer transport.CloseIdleConnections()
@@ -174,7 +177,7 @@ func (c *Client) do(ctx context.Context, method, path string, sent []byte, answe
 		return gathering.NewError(gathering.KindUnavailable, "the process that holds the data directory cannot be reached").WithCause(err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return gathering.NewError(gathering.KindUnavailable, "the process that holds the data directory broke off").WithCause(err)
 	}

@@ -159,20 +159,14 @@ func (p repetition) ask(ctx context.Context, x *session, id gathering.RunID) err
 func (p repetition) many(ctx context.Context, s *shell, which func(ctx context.Context, x *session) ([]gathering.Run, error)) error {
 	return s.hereOrThere(
 		ctx,
-		func(ctx context.Context, s *shell) (err error) {
-			if err := s.reading(ctx, func(context.Context, *session) error { return nil }); err != nil {
-				return err
-			}
-			x, err := s.open(ctx)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, x.close()) }()
-			runs, err := which(ctx, x)
-			if err != nil {
-				return err
-			}
-			return p.manyHere(ctx, x, runs)
+		func(ctx context.Context, s *shell) error {
+			return s.writing(ctx, func(ctx context.Context, x *session) error {
+				runs, err := which(ctx, x)
+				if err != nil {
+					return err
+				}
+				return p.manyHere(ctx, x, runs)
+			})
 		},
 		func(ctx context.Context, s *shell) error {
 			return s.reading(ctx, func(ctx context.Context, x *session) error {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -97,17 +96,10 @@ func (s *shell) doToEach(ctx context.Context, given []string, done string, c cha
 	}
 	return s.hereOrThere(
 		ctx,
-		func(ctx context.Context, s *shell) (err error) {
-			// Looking first leaves a directory alone that has no database.
-			if err := s.reading(ctx, func(context.Context, *session) error { return nil }); err != nil {
-				return err
-			}
-			x, err := s.open(ctx)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, x.close()) }()
-			return all(ctx, x, func(ctx context.Context, id gathering.RunID) error { return c.here(ctx, x, id) })
+		func(ctx context.Context, s *shell) error {
+			return s.writing(ctx, func(ctx context.Context, x *session) error {
+				return all(ctx, x, func(ctx context.Context, id gathering.RunID) error { return c.here(ctx, x, id) })
+			})
 		},
 		func(ctx context.Context, s *shell) error {
 			return s.reading(ctx, func(ctx context.Context, x *session) error {

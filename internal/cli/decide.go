@@ -15,11 +15,7 @@ type runsPauseCmd struct {
 
 // Run asks a run to begin nothing more.
 func (c *runsPauseCmd) Run(ctx context.Context, s *shell) error {
-	return s.hereOrThere(
-		ctx,
-		func(ctx context.Context, s *shell) error { return s.acting(ctx, c.ID, c.here) },
-		func(ctx context.Context, s *shell) error { return s.looking(ctx, c.ID, c.there) },
-	)
+	return s.steerRun(ctx, c.ID, c.here, c.there)
 }
 
 // here pauses a run and works on it until what is under way has ended.
@@ -36,10 +32,10 @@ func (c *runsPauseCmd) here(ctx context.Context, x *session, r gathering.Run) er
 
 // there asks the process that holds the data directory.
 func (c *runsPauseCmd) there(ctx context.Context, x *session, r gathering.Run) error {
-	if _, err := api.NewClient(x.Data).PauseRun(ctx, r.ID); err != nil {
+	return x.askThere(ctx, r, gathering.EventRunPaused, func(client *api.Client) error {
+		_, err := client.PauseRun(ctx, r.ID)
 		return err
-	}
-	return x.taken(ctx, r.ID, func(report gathering.RunReport) bool { return report.State == gathering.RunPaused })
+	})
 }
 
 type runsDecideCmd struct {
@@ -61,46 +57,20 @@ func (c *runsDecideCmd) Run(ctx context.Context, s *shell) error {
 			return err
 		}
 	}
-	return s.hereOrThere(
-		ctx,
-		func(ctx context.Context, s *shell) error {
-			return s.acting(ctx, c.ID, func(ctx context.Context, x *session, r gathering.Run) error {
-				mail := engine.DecideMail{Node: d.Node, As: d.As, Output: d.Output, By: commandLine}
-				if err := x.Runs.Decide(ctx, r.ID, mail); err != nil {
-					return err
-				}
-				return x.goOn(ctx, r, 0)
-			})
-		},
-		func(ctx context.Context, s *shell) error {
-			return s.looking(ctx, c.ID, func(ctx context.Context, x *session, r gathering.Run) error {
-				if _, err := api.NewClient(x.Data).DecideRun(ctx, r.ID, d); err != nil {
-					return err
-				}
-				return x.taken(ctx, r.ID, func(report gathering.RunReport) bool { return !unknown(report, d.Node) })
-			})
-		},
-	)
-}
-
-// unknown reports whether the outcome of a node, or of an item of a map, waits
-// for a decision.
-func unknown(report gathering.RunReport, path string) bool {
-	id, item, _ := gathering.ParseNodePath(path)
-	for _, n := range report.Nodes {
-		switch {
-		case n.ID != id:
-		case item < 0:
-			return n.State == gathering.NodeUnknown
-		case n.Items != nil:
-			for _, open := range n.Items.Open {
-				if open.Index == item {
-					return open.State == gathering.NodeUnknown
-				}
-			}
+	here := func(ctx context.Context, x *session, r gathering.Run) error {
+		mail := engine.DecideMail{Node: d.Node, As: d.As, Output: d.Output, By: commandLine}
+		if err := x.Runs.Decide(ctx, r.ID, mail); err != nil {
+			return err
 		}
+		return x.goOn(ctx, r, 0)
 	}
-	return false
+	there := func(ctx context.Context, x *session, r gathering.Run) error {
+		return x.askThere(ctx, r, gathering.EventNodeDecided, func(client *api.Client) error {
+			_, err := client.DecideRun(ctx, r.ID, d)
+			return err
+		})
+	}
+	return s.steerRun(ctx, c.ID, here, there)
 }
 
 // goOn works on a run, and on the others of its family, until nothing of it is
@@ -122,33 +92,33 @@ func (x *session) goOn(ctx context.Context, r gathering.Run, ahead time.Duration
 	return code(exit)
 }
 
-// taken waits a while until a run has taken in what the process that works on
-// it was asked, and says where it stands.
-func (x *session) taken(ctx context.Context, id gathering.RunID, in func(gathering.RunReport) bool) error {
-	ticker := time.NewTicker(redraw)
-	defer ticker.Stop()
+// askThere asks the process that holds the data directory something of a run,
+// waits a while for the event that tells that the run has taken it in, and says
+// where the run stands.
+func (x *session) askThere(ctx context.Context, r gathering.Run, taken gathering.EventType, ask func(*api.Client) error) error {
+	before, err := x.Runs.Events(ctx, r.ID, 0, 0)
+	if err != nil {
+		return err
+	}
+	if err := ask(api.NewClient(x.Data)); err != nil {
+		return err
+	}
 	patience, cancel := context.WithTimeout(ctx, handOver)
 	defer cancel()
-	for {
-		report, err := x.Runs.Report(ctx, id)
+	for e, err := range x.Runs.Watch(patience, r.ID, int64(len(before))) {
 		if err != nil {
-			return err
+			break
 		}
-		if report.State.Terminal() || in(report) {
-			exit, err := x.sayWhere(ctx, id)
+		if e.Type == taken || e.Type.EndState() != "" {
+			exit, err := x.sayWhere(ctx, r.ID)
 			if err != nil {
 				return err
 			}
 			return code(exit)
 		}
-		select {
-		case <-ticker.C:
-		case <-patience.Done():
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			x.shell.say("%s is asked to, which it does as soon as somebody works on it: gathering runs resume %s", id, id)
-			return nil
-		}
 	}
+	if ctx.Err() == nil {
+		x.shell.say("%s is asked to, which it does as soon as somebody works on it: gathering runs resume %s", r.ID, r.ID)
+	}
+	return ctx.Err()
 }

@@ -129,7 +129,7 @@ func TestPause(t *testing.T) {
 		}
 		d.run("runs", "why", id).exits(0).says("paused by the command line until somebody resumes it")
 		d.run("runs", "show", id).exits(0).says("◷ nap  paused", "paused by the command line")
-		d.run("runs", "resume").exits(0).says("paused by the command line; gathering runs resume " + id)
+		d.run("runs", "resume").exits(0).says("paused by the command line until somebody resumes it")
 		d.run("runs", "resume", id).exits(0).says(id + " waiting: nap: waits until")
 		d.run("runs", "resume", id).exits(0).says(id + " waiting: nap: waits until")
 		d.run("runs", "cancel", id).exits(0)

@@ -23,11 +23,7 @@ func (c *runsResumeCmd) Run(ctx context.Context, s *shell) error {
 	if c.ID == "" {
 		return c.all(ctx, s)
 	}
-	return s.hereOrThere(
-		ctx,
-		func(ctx context.Context, s *shell) error { return s.acting(ctx, c.ID, c.here) },
-		func(ctx context.Context, s *shell) error { return s.looking(ctx, c.ID, c.there) },
-	)
+	return s.steerRun(ctx, c.ID, c.here, c.there)
 }
 
 // here ends a pause and works on the run.
@@ -41,10 +37,10 @@ func (c *runsResumeCmd) here(ctx context.Context, x *session, r gathering.Run) e
 
 // there asks the process that holds the data directory.
 func (c *runsResumeCmd) there(ctx context.Context, x *session, r gathering.Run) error {
-	if _, err := api.NewClient(x.Data).ResumeRun(ctx, r.ID); err != nil {
+	return x.askThere(ctx, r, gathering.EventRunResumed, func(client *api.Client) error {
+		_, err := client.ResumeRun(ctx, r.ID)
 		return err
-	}
-	return x.taken(ctx, r.ID, func(report gathering.RunReport) bool { return report.State != gathering.RunPaused })
+	})
 }
 
 func (c *runsResumeCmd) all(ctx context.Context, s *shell) (err error) {
@@ -131,7 +127,10 @@ func (x *session) waitingTable(ctx context.Context, waiting []gathering.Run) err
 		if err != nil {
 			return err
 		}
-		reason := waitsFor(r, tree)
+		reason, err := x.waitsFor(ctx, r, tree)
+		if err != nil {
+			return err
+		}
 		if tree.Undecided() != nil {
 			human = exitError(exitWaiting)
 		}
@@ -144,29 +143,11 @@ func (x *session) waitingTable(ctx context.Context, waiting []gathering.Run) err
 }
 
 // waitsFor says what moves a run that does not move.
-func waitsFor(r gathering.Run, tree *progress.Tree) string {
+func (x *session) waitsFor(ctx context.Context, r gathering.Run, tree *progress.Tree) (string, error) {
 	if undecided := tree.Undecided(); undecided != nil {
-		return "a human: " + strings.Join(undecided, ", ") + " may have acted and nobody can tell"
+		return "a human: " + strings.Join(undecided, ", ") + " may have acted and nobody can tell", nil
 	}
-	if r.State == gathering.RunPaused {
-		return tree.Note + "; gathering runs resume " + string(r.ID) + " ends that"
-	}
-	var reasons []string
-	for n := range tree.All() {
-		switch {
-		case n.State != gathering.NodeWaiting && n.State != gathering.NodeRetrying:
-		case n.ChildRun != "":
-			reasons = append(reasons, n.ID+": "+string(n.ChildRun))
-		case !n.Due.IsZero():
-			reasons = append(reasons, n.ID+": until "+n.Due.Local().Format("2006-01-02 15:04:05"))
-		}
-	}
-	if len(reasons) == 0 && r.Owner != "" {
-		return "another instance, which works on it"
-	}
-	const most = 5
-	if more := len(reasons) - most; more > 0 {
-		reasons = append(reasons[:most], fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(reasons, ", ")
+	why, err := x.why(ctx, r)
+	_, reason, _ := strings.Cut(why.Line, ": ")
+	return progress.OneLine(reason), err
 }

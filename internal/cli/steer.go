@@ -15,7 +15,7 @@ type runsCancelCmd struct {
 
 // Run stops a run: by itself, or by asking the process that holds the data directory.
 func (c *runsCancelCmd) Run(ctx context.Context, s *shell) error {
-	return s.hereOrThere(ctx, c.cancelHere, c.cancelThere)
+	return s.steerRun(ctx, c.ID, c.here, c.there)
 }
 
 // hereOrThere does what changes something: here, or where another process holds
@@ -56,11 +56,10 @@ func interrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// acting calls act with the database opened for writing and the run that
-// somebody means.
-func (s *shell) acting(ctx context.Context, given string, act func(ctx context.Context, x *session, r gathering.Run) error) (err error) {
+// writing calls write with the database opened for writing, if it is there.
+func (s *shell) writing(ctx context.Context, write func(ctx context.Context, x *session) error) (err error) {
 	// Looking first leaves a directory alone that has no database.
-	if err := s.looking(ctx, given, func(context.Context, *session, gathering.Run) error { return nil }); err != nil {
+	if err := s.reading(ctx, func(context.Context, *session) error { return nil }); err != nil {
 		return err
 	}
 	x, err := s.open(ctx)
@@ -68,11 +67,19 @@ func (s *shell) acting(ctx context.Context, given string, act func(ctx context.C
 		return err
 	}
 	defer func() { err = errors.Join(err, x.close()) }()
-	r, err := x.resolve(ctx, given)
-	if err != nil {
-		return err
-	}
-	return act(ctx, x, r)
+	return write(ctx, x)
+}
+
+// acting calls act with the database opened for writing and the run that
+// somebody means.
+func (s *shell) acting(ctx context.Context, given string, act func(ctx context.Context, x *session, r gathering.Run) error) error {
+	return s.writing(ctx, func(ctx context.Context, x *session) error {
+		r, err := x.resolve(ctx, given)
+		if err != nil {
+			return err
+		}
+		return act(ctx, x, r)
+	})
 }
 
 // looking calls look with the database opened for reading and the run that
@@ -87,31 +94,37 @@ func (s *shell) looking(ctx context.Context, given string, look func(ctx context
 	})
 }
 
-// cancelHere cancels a run and works on it until it has ended.
-func (c *runsCancelCmd) cancelHere(ctx context.Context, s *shell) error {
-	return s.acting(ctx, c.ID, func(ctx context.Context, x *session, r gathering.Run) error {
-		if err := x.Runs.Cancel(ctx, r.ID, commandLine); err != nil {
-			return err
-		}
-		if r.Root != r.ID {
-			s.say("%s is asked to stop, which it does when its root run %s is worked on: gathering runs resume", r.ID, r.Root)
-			return nil
-		}
-		if err := x.work(ctx, r.ID); err != nil {
-			return err
-		}
-		return x.sayEnd(ctx, r.ID)
-	})
+// steerRun steers the run that somebody means: here, or through the process that
+// holds the data directory.
+func (s *shell) steerRun(ctx context.Context, given string, here, there func(ctx context.Context, x *session, r gathering.Run) error) error {
+	return s.hereOrThere(
+		ctx,
+		func(ctx context.Context, s *shell) error { return s.acting(ctx, given, here) },
+		func(ctx context.Context, s *shell) error { return s.looking(ctx, given, there) },
+	)
 }
 
-// cancelThere asks the process that holds the data directory.
-func (c *runsCancelCmd) cancelThere(ctx context.Context, s *shell) error {
-	return s.looking(ctx, c.ID, func(ctx context.Context, x *session, r gathering.Run) error {
-		if _, err := api.NewClient(x.Data).CancelRun(ctx, r.ID); err != nil {
-			return err
-		}
-		return x.sayEnd(ctx, r.ID)
-	})
+// here cancels a run and works on it until it has ended.
+func (c *runsCancelCmd) here(ctx context.Context, x *session, r gathering.Run) error {
+	if err := x.Runs.Cancel(ctx, r.ID, commandLine); err != nil {
+		return err
+	}
+	if r.Root != r.ID {
+		x.shell.say("%s is asked to stop, which it does when its root run %s is worked on: gathering runs resume", r.ID, r.Root)
+		return nil
+	}
+	if err := x.work(ctx, r.ID); err != nil {
+		return err
+	}
+	return x.sayEnd(ctx, r.ID)
+}
+
+// there asks the process that holds the data directory.
+func (c *runsCancelCmd) there(ctx context.Context, x *session, r gathering.Run) error {
+	if _, err := api.NewClient(x.Data).CancelRun(ctx, r.ID); err != nil {
+		return err
+	}
+	return x.sayEnd(ctx, r.ID)
 }
 
 // stopping is how long a cancelled run may take to stop before the command

@@ -76,7 +76,7 @@ func TestTerminateLeavesTheRunForLater(t *testing.T) {
 		if report := (result{t: t, stdout: b.stdout.String()}).report(); report.State != gathering.RunWaiting {
 			t.Errorf("state %s, want waiting", report.State)
 		}
-		d.run("runs", "resume").exits(0).says("nap: until ")
+		d.run("runs", "resume").exits(0).says("nap: waits until ")
 	})
 }
 
