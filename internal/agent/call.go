@@ -49,16 +49,23 @@ func (c *conversation) call(ctx context.Context, n int, asked []toolCall) ([]too
 }
 
 // worst returns an unknown outcome if there is one, because somebody must
-// decide about it whatever else went wrong, and else the first error.
+// decide about it whatever else went wrong, then that of a call which was not
+// made, because its intent is to be forgotten, and else the first error.
 func worst(errs []error) error {
-	var first error
+	var first, notSent error
 	for _, err := range errs {
-		if gathering.CodeOf(err) == gathering.CodeUnknownOutcome {
+		switch gathering.CodeOf(err) {
+		case gathering.CodeUnknownOutcome:
 			return err
+		case gathering.CodeNotSent:
+			notSent = err
 		}
 		if first == nil {
 			first = err
 		}
+	}
+	if notSent != nil {
+		return notSent
 	}
 	return first
 }
@@ -93,7 +100,11 @@ func (c *conversation) one(ctx context.Context, n, i int, asked toolCall) (gathe
 	if err != nil {
 		return gathering.Step{}, err
 	}
-	return step, c.record(ctx, step)
+	err = c.record(ctx, step)
+	if err != nil && t.once() {
+		err = unknownOutcome(key, t.spec.Name, err)
+	}
+	return step, err
 }
 
 // accept returns the tool and the arguments of a call that may be made. Its
@@ -126,7 +137,7 @@ func (c *conversation) accept(asked toolCall) (offered, json.RawMessage, error) 
 // where nothing can be said to have come of it: ctx ended, the fence is up or
 // the outcome is unknown.
 func (c *conversation) make(ctx context.Context, step *gathering.Step, t offered, input json.RawMessage) error {
-	once := t.spec.SideEffect && !t.spec.Idempotent
+	once := t.once()
 	if once {
 		intent := *step
 		intent.Phase = gathering.StepIntent
@@ -135,6 +146,10 @@ func (c *conversation) make(ctx context.Context, step *gathering.Step, t offered
 		}
 	}
 	if err := c.mayCall(ctx); err != nil {
+		if once && ctx.Err() != nil {
+			err = gathering.NewError(gathering.KindOf(err), "it was stopped before it was made").
+				WithCode(gathering.CodeNotSent).WithCause(err)
+		}
 		return fmt.Errorf("call %s: %w", step.Name, err)
 	}
 	call := c.task.Call
@@ -153,6 +168,8 @@ func (c *conversation) make(ctx context.Context, step *gathering.Step, t offered
 		if step.Result == nil {
 			step.Result = json.RawMessage("null")
 		}
+	case ctx.Err() != nil && gathering.CodeOf(err) == gathering.CodeNotSent:
+		return fmt.Errorf("call %s: %w", t.spec.Name, err)
 	case gathering.CodeOf(err) == gathering.CodeUnknownOutcome, once && mayHaveActed(err):
 		return unknownOutcome(step.Key, t.spec.Name, err)
 	case ctx.Err() != nil && !once:
@@ -168,6 +185,9 @@ func (c *conversation) make(ctx context.Context, step *gathering.Step, t offered
 // the other side. A tool that knows better than the kind tells says so with
 // CodeUnknownOutcome.
 func mayHaveActed(err error) bool {
+	if gathering.CodeOf(err) == gathering.CodeNotSent {
+		return false
+	}
 	switch gathering.KindOf(err) {
 	case gathering.KindTimeout, gathering.KindCancelled, gathering.KindInternal:
 		return true

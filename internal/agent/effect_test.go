@@ -17,6 +17,7 @@ import (
 func TestIntents(t *testing.T) {
 	t.Parallel()
 	unavailable := gathering.NewError(gathering.KindUnavailable, "the post office is closed")
+	notSent := gathering.NewError(gathering.KindTimeout, "too slow").WithCode(gathering.CodeNotSent)
 	tests := map[string]struct {
 		tool     string
 		fault    error
@@ -29,6 +30,7 @@ func TestIntents(t *testing.T) {
 		"known not to have acted":  {tool: "mail.send", fault: unavailable, recorded: []string{"turn/1/call/1 intent", "turn/1/call/1 unavailable"}, told: "error: the post office is closed"},
 		"says it may have acted":   {tool: "mail.send", fault: unavailable.WithCode(gathering.CodeUnknownOutcome), code: gathering.CodeUnknownOutcome, recorded: []string{"turn/1/call/1 intent"}},
 		"no answer in time":        {tool: "mail.send", fault: gathering.NewError(gathering.KindTimeout, "too slow"), code: gathering.CodeUnknownOutcome, recorded: []string{"turn/1/call/1 intent"}},
+		"not sent in time":         {tool: "mail.send", fault: notSent, recorded: []string{"turn/1/call/1 intent", "turn/1/call/1 timeout"}, told: "error: too slow"},
 		"broke down":               {tool: "mail.send", fault: errors.New("nil map"), code: gathering.CodeUnknownOutcome, recorded: []string{"turn/1/call/1 intent"}},
 		"idempotent, too slow":     {tool: "mail.file", fault: gathering.NewError(gathering.KindTimeout, "too slow"), recorded: []string{"turn/1/call/1 timeout"}, told: "error: too slow"},
 		"idempotent, broke down":   {tool: "mail.file", fault: errors.New("nil map"), recorded: []string{"turn/1/call/1 internal"}, told: "error: internal error"},
@@ -130,6 +132,13 @@ func TestCancel(t *testing.T) {
 			},
 			kind: gathering.KindCancelled, recorded: []string{"turn/1", "turn/1/call/1", "turn/1/call/1 intent"},
 		},
+		"before a tool acts": {
+			tool: "mail_send", do: func(ctx context.Context) error {
+				<-ctx.Done()
+				return gathering.NewError(gathering.KindCancelled, "not sent").WithCode(gathering.CodeNotSent)
+			},
+			kind: gathering.KindCancelled, code: gathering.CodeNotSent, recorded: []string{"turn/1", "turn/1/call/1 intent"},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -160,6 +169,43 @@ func TestCancel(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCancelAfterAnIntent stops an agent when it has said what it is about to
+// do: that it did not is known.
+func TestCancelAfterAnIntent(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	j := &journal{fail: func(n int) (bool, error) {
+		if n == 2 {
+			cancel()
+		}
+		return true, nil
+	}}
+	w := newWorkshop(t, nil)
+	script := llmtest.New(llmtest.Turn{Calls: []llmtest.Call{call("mail_send", say("a"))}})
+	_, err := loop(script, w).Run(ctx, task(j, "mail.send"))
+	wantError(t, err, gathering.KindCancelled, gathering.CodeNotSent)
+	if w.count() != 0 {
+		t.Errorf("made %d calls, want none", w.count())
+	}
+}
+
+// TestResultThatIsNotKept holds that the outcome of a call is unknown when its
+// result cannot be recorded.
+func TestResultThatIsNotKept(t *testing.T) {
+	t.Parallel()
+	full := gathering.NewError(gathering.KindInvalid, "it cannot be kept")
+	j := &journal{fail: func(n int) (bool, error) {
+		if n == 3 {
+			return false, full
+		}
+		return true, nil
+	}}
+	script := llmtest.New(llmtest.Turn{Calls: []llmtest.Call{call("mail_send", say("a"))}})
+	_, err := loop(script, newWorkshop(t, nil)).Run(t.Context(), task(j, "mail.send"))
+	wantError(t, err, gathering.KindConflict, gathering.CodeUnknownOutcome)
 }
 
 func TestLargeResult(t *testing.T) {

@@ -29,6 +29,9 @@ type offered struct {
 	function fantasy.FunctionTool
 }
 
+// once reports whether a call must not be made twice.
+func (o *offered) once() bool { return o.spec.SideEffect && !o.spec.Idempotent }
+
 func newToolbox(registry *tool.Registry, names []string) (toolbox, error) {
 	var box toolbox
 	for i, name := range names {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"gathering"
 )
@@ -59,6 +60,38 @@ func dataFor(t gathering.EventType) (any, error) {
 	default:
 		return nil, fmt.Errorf("decode event: no type %q", t)
 	}
+}
+
+// tidy makes the values in an event's data what the log will have, so that the
+// live state is the same as one that is folded.
+func tidy(data any) {
+	switch d := data.(type) {
+	case *gathering.RunQueuedData:
+		d.Input = compact(d.Input)
+		vars := maps.Clone(d.Vars)
+		for name, value := range vars {
+			vars[name] = compact(value)
+		}
+		d.Vars = vars
+	case *gathering.RunEndedData:
+		d.Output = compact(d.Output)
+	case *gathering.NodeStartedData:
+		d.Input = compact(d.Input)
+	case *gathering.NodeCompletedData:
+		d.Output = compact(d.Output)
+	case *gathering.NodeFailedData:
+		d.Output = compact(d.Output)
+	case *gathering.Step:
+		d.Result = compact(d.Result)
+	}
+}
+
+func compact(value json.RawMessage) json.RawMessage {
+	var b bytes.Buffer
+	if len(value) == 0 || json.Compact(&b, value) != nil || b.Len() == len(value) {
+		return value
+	}
+	return b.Bytes()
 }
 
 // encodeData writes an event's data as compact JSON, leaving <, > and & in

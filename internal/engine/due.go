@@ -20,7 +20,9 @@ func (t *turn) due() {
 		}
 		switch t.s.nodes[i].state {
 		case gathering.NodeRunning:
-			t.overdue(i)
+			if !t.lost || t.s.nodes[i].fan != nil {
+				t.overdue(i)
+			}
 		case gathering.NodeWaiting, gathering.NodeRetrying:
 			t.wake(i)
 		default:

@@ -12,6 +12,9 @@ func DiffStates(want, got *State) string {
 		cmpopts.IgnoreFields(fan{}, "next", "queued"), cmpopts.EquateEmpty())
 }
 
+// NextSnapshot is what a commit of the state would bring along.
+func (s *State) NextSnapshot() (*Snapshot, error) { return s.nextSnapshot() }
+
 // Undecided counts the edges that are neither taken nor dead.
 func (s *State) Undecided() int {
 	n := 0

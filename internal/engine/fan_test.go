@@ -330,6 +330,17 @@ func TestJoin(t *testing.T) {
 			},
 			"a:started b:started a:completed j:completed b:stopping b:unknown b:decided b:completed run.completed",
 		},
+		{
+			"a loser of unknown outcome fails where nobody is to be asked",
+			[]engine.Node{work("a"), asking("b", gathering.OnUnknownFail), asking("c", gathering.OnUnknownRetry), join("j", 1, true)},
+			[]string{"t→a", "t→b", "t→c", "a→j", "b→j", "c→j"},
+			func(w *world) {
+				w.finish("a", nil)
+				w.finish("b", unknown)
+				w.crash()
+			},
+			"a:started b:started c:started a:completed j:completed b:stopping c:stopping b:failed run.resumed c:failed run.completed",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -341,6 +352,12 @@ func TestJoin(t *testing.T) {
 			w.wantHistory("run.queued run.started t:completed " + test.want)
 		})
 	}
+}
+
+// asking is work that must not be done twice, and what is done about an
+// unknown outcome.
+func asking(id string, on gathering.OnUnknown) engine.Node {
+	return engine.Node{ID: id, Do: engine.Work{}, OnUnknown: on}
 }
 
 // onError makes a node's failure a branch that leads nowhere.

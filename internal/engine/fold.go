@@ -67,7 +67,7 @@ func (s *State) apply(e gathering.Event, data any) error {
 			if err != nil {
 				return err
 			}
-			s.nodes[i].attemptAt = e.At
+			s.nodes[i].attemptAt, s.nodes[i].doubt = e.At, true
 		}
 	case *gathering.RunCancellingData:
 		s.Run, s.stopping, s.stoppingAt, s.Failure = gathering.RunCancelling, d.Reason, e.At, d.Failure
@@ -77,8 +77,19 @@ func (s *State) apply(e gathering.Event, data any) error {
 	case nil: // run.started is the only event of a run without data
 		s.StartedAt = e.At
 		s.resume(gathering.RunRunning)
+		s.beginCopied(e.At)
 	}
 	return nil
+}
+
+// beginCopied lets the time of the maps that a fork began with items of another
+// run count from when the run is begun.
+func (s *State) beginCopied(at time.Time) {
+	for i := range s.graph.nodes {
+		if n := &s.nodes[i]; n.state == gathering.NodeRunning {
+			n.startedAt, n.attemptAt = at, at
+		}
+	}
 }
 
 func (s *State) queue(e gathering.Event, d *gathering.RunQueuedData) {
@@ -115,8 +126,11 @@ func (s *State) applyNode(i int, e gathering.Event, data any) error {
 		n.due, n.uncounted = d.Due, d.Uncounted
 		if !d.Uncounted {
 			n.failure = d.Failure
+			n.doubt = n.doubtAfter(d.Failure)
 		}
-		n.steps = withoutOpenIntents(n.steps)
+		if mayBeMade(d.Failure) {
+			n.steps = withoutOpenIntents(n.steps)
+		}
 	case *gathering.NodeCompletedData:
 		if n.startedAt.IsZero() {
 			n.startedAt, n.attempt = e.At, e.Attempt
@@ -154,7 +168,7 @@ func (s *State) applyStarted(i int, e gathering.Event, d *gathering.NodeStartedD
 	n := &s.nodes[i]
 	s.move(i, gathering.NodeRunning)
 	n.attempt, n.attemptAt, n.due, n.uncounted = e.Attempt, e.At, time.Time{}, false
-	if n.failure == nil || n.failure.Code != gathering.CodeUnknownOutcome {
+	if !n.doubt {
 		n.call = e.Attempt
 	}
 	if n.startedAt.IsZero() {
@@ -173,6 +187,7 @@ func (s *State) applyFailed(i int, e gathering.Event, d *gathering.NodeFailedDat
 		n.startedAt, n.attempt = e.At, e.Attempt
 	}
 	if e.Type == gathering.EventNodeUnknown {
+		n.doubt = true
 		s.move(i, gathering.NodeUnknown)
 		return
 	}
@@ -285,6 +300,42 @@ func (s *State) killPending() {
 			s.edges[i] = edgeDead
 		}
 	}
+}
+
+// mayBeMade reports whether the calls that an attempt with failure f was about
+// to make may be made again: somebody or the node's OnUnknown says so, or they
+// are known not to have left. After anything else, such as an interruption, an
+// intent without a result stays for the next attempt to ask about.
+func mayBeMade(f *gathering.Failure) bool {
+	return f != nil && (f.Code == gathering.CodeUnknownOutcome || f.Code == gathering.CodeNotSent)
+}
+
+// doubtAfter reports whether a node may have acted, without a word of what came
+// of it, once an attempt has ended with failure f. That a later attempt did not
+// get through tells nothing about an earlier one; any other answer does.
+func (n *node) doubtAfter(f *gathering.Failure) bool {
+	if f == nil {
+		return n.doubt
+	}
+	switch f.Code {
+	case gathering.CodeUnknownOutcome:
+		return true
+	case gathering.CodeNotSent, gathering.CodeCircuitOpen:
+		return n.doubt
+	}
+	switch f.Kind {
+	case gathering.KindTimeout, gathering.KindCancelled, gathering.KindInternal:
+		return true
+	case gathering.KindUnavailable, gathering.KindExhausted:
+		return n.doubt
+	default:
+		return false
+	}
+}
+
+// isOpen reports whether a call was about to be made of which there is no result.
+func (n *node) isOpen() bool {
+	return len(withoutOpenIntents(slices.Clone(n.steps))) < len(n.steps)
 }
 
 // withoutOpenIntents leaves out the intents of calls that have no result: the

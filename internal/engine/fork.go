@@ -75,7 +75,7 @@ func (f *fork) spread() {
 		}
 	}
 	for _, i := range f.old.graph.order {
-		f.again[i] = f.named[i] || !f.well(i) && !unneeded[i] && f.old.nodes[i].state != gathering.NodeSkipped
+		f.again[i] = f.named[i] || !f.well(i) && !unneeded[i] && !f.leftOut(i)
 		for _, e := range f.old.graph.in[i] {
 			f.again[i] = f.again[i] || f.again[f.old.graph.edges[e].from]
 		}
@@ -89,6 +89,13 @@ func (f *fork) well(i int) bool {
 		return n.onError == gathering.OnErrorContinue || n.onError == gathering.OnErrorBranch
 	}
 	return n.state == gathering.NodeCompleted
+}
+
+// leftOut reports whether a node was skipped because its edges did not let it
+// run, and not because the run was stopped before its turn.
+func (f *fork) leftOut(i int) bool {
+	n := &f.old.nodes[i]
+	return n.state == gathering.NodeSkipped && len(f.old.graph.in[i]) > 0 && n.inTaken < max(n.need(), 1)
 }
 
 func (f *fork) kept(i int) bool { return !f.again[i] && f.well(i) }
@@ -109,7 +116,7 @@ func (f *fork) copy(t *turn, i int) {
 	case n.state == gathering.NodeCompleted:
 		t.emitNode(gathering.EventNodeCompleted, i, n.attempt, &gathering.NodeCompletedData{Output: n.output, Branch: n.branch})
 		for _, rest := range t.g.rest[i] {
-			if !f.well(rest) {
+			if !f.well(rest) && t.s.nodes[rest].state == gathering.NodePending {
 				t.skip(rest, skippedUnused)
 			}
 		}

@@ -123,6 +123,32 @@ func TestFork(t *testing.T) {
 			func(w *world) { w.finish("z", nil) },
 			"run.queued t:completed a:completed j:completed b:skipped run.started z:started z:completed run.completed",
 		},
+		{
+			"what two joins did not need is left out once",
+			[]engine.Node{trigger("t"), work("a"), work("x"), join("j", 1, true), work("b"), join("k", 1, true), work("z")},
+			[]string{"t→a", "t→x", "t→b", "a→j", "x→j", "j→k", "b→k", "k→z"},
+			func(w *world) {
+				w.finish("a", nil)
+				w.finish("x", cancelled)
+				w.finish("b", cancelled)
+				w.finish("z", invalid)
+			},
+			`{"n":1}`, nil,
+			func(w *world) { w.finish("z", nil); w.checkEnd() },
+			"run.queued t:completed a:completed j:completed x:skipped k:completed b:skipped run.started z:started z:completed run.completed",
+		},
+		{
+			"what was stopped before its turn",
+			line, lines,
+			func(w *world) {
+				w.finish("z", nil)
+				w.send(engine.Mail{ID: "c", Kind: engine.MailCancel})
+				w.finish("a", nil)
+			},
+			`{"n":1}`, nil,
+			func(w *world) { w.finish("b", nil); w.finish("c", nil) },
+			"run.queued t:completed a:completed z:completed run.started b:started b:completed c:started c:completed run.completed",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -135,6 +161,38 @@ func TestFork(t *testing.T) {
 			w.wantHistory(test.want)
 		})
 	}
+}
+
+func TestForkOfARunThatWasStoppedBeforeItBegan(t *testing.T) {
+	t.Parallel()
+	old := newWorld(t, []engine.Node{trigger("t"), work("a")}, "t→a")
+	old.send(engine.Takeover{Mail: []engine.Mail{{ID: "c", Kind: engine.MailCancel}}})
+	w := old.fork(`{"n":1}`)
+	w.finish("a", nil)
+	w.wantHistory("run.queued run.started t:completed a:started a:completed run.completed")
+}
+
+// TestForkWaitsInLine holds that the time of a map which goes on with items of
+// another run counts from when its run is begun.
+func TestForkWaitsInLine(t *testing.T) {
+	t.Parallel()
+	each := with(each("m", work("m"), 2, 1), func(n *engine.Node) { n.Timeout, n.TotalTimeout = time.Minute, 2*time.Minute })
+	old := newWorld(t, []engine.Node{trigger("t"), each}, "t→m")
+	old.send(engine.Begin{})
+	old.finish("m[0]", nil)
+	old.finish("m[1]", invalid)
+	s := engine.NewState(old.graph, "run_2", "run_2", "default")
+	forked, err := engine.Fork(s, old.state, old.now, gathering.RunQueuedData{Input: json.RawMessage(`{"n":1}`)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, graph: old.graph, state: s, log: forked.Events, now: old.now.Add(time.Hour), running: map[string]int{}}
+	w.send(engine.Takeover{Instance: "ins_2"})
+	if got, want := s.NextDue().Sub(w.now), time.Minute; got != want {
+		t.Errorf("the map's time is up in %s, want %s", got, want)
+	}
+	w.finish("m[1]", nil)
+	w.wantHistory("run.queued t:completed m:started m[0]:completed run.started m[1]:started m[1]:completed m:completed run.completed")
 }
 
 func TestForkTellsWhereItComesFrom(t *testing.T) {

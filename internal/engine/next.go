@@ -54,6 +54,9 @@ type turn struct {
 	g   *Graph
 	now time.Time
 	err error
+	// lost: what is said to be under way was lost with the former owner, and is
+	// still to be decided about.
+	lost bool
 }
 
 // newTurn begins a turn at now, cut to the microseconds that the log keeps.
@@ -95,6 +98,7 @@ func (t *turn) emitNode(kind gathering.EventType, i, attempt int, data any) {
 func (t *turn) event(e gathering.Event, data any) {
 	e.Stream, e.Seq, e.At = string(t.s.ID), t.s.Seq+1, t.now
 	if data != nil {
+		tidy(data)
 		raw, err := encodeData(data)
 		if err != nil {
 			t.err = err
@@ -288,24 +292,33 @@ func (t *turn) takeover(m Takeover) {
 	t.emit(gathering.EventRunResumed, &gathering.RunResumedData{
 		Instance: m.Instance, Crashed: m.Crashed, Interrupted: interrupted,
 	})
+	t.lost = true
 	t.mails(m.Mail)
+	t.lost = false
 	for _, i := range running {
 		t.interrupted(i)
 	}
 }
 
 // interrupted decides about an attempt whose process is gone. It did not count.
+// Work that goes on from its steps asks itself about a call that they leave
+// open, if it goes on.
 func (t *turn) interrupted(i int) {
 	n := t.s.nodes[i].spec
 	work, _ := n.Do.(Work)
-	halting := t.s.halting(i)
-	switch {
-	case work.Idempotent && halting:
+	harmless := work.Idempotent && !t.s.nodes[i].isOpen()
+	again := work.Idempotent || n.OnUnknown == gathering.OnUnknownRetry
+	total := t.s.totalDeadline(i)
+	late := !total.IsZero() && !t.now.Before(total)
+	switch halting := t.s.halting(i); {
+	case halting && harmless:
 		t.cancelNode(i)
-	case t.s.paused && (work.Idempotent || n.OnUnknown == gathering.OnUnknownRetry) && !halting:
+	case again && !halting && t.s.paused:
 		t.postpone(i, gathering.FailureOf(errInterrupted), 0)
-	case work.Idempotent, !halting && n.OnUnknown == gathering.OnUnknownRetry:
+	case again && !halting && !late:
 		t.startAgain(i)
+	case harmless:
+		t.failed(i, gathering.FailureOf(errTooLong))
 	default:
 		t.unknown(i, gathering.NewError(gathering.KindConflict,
 			"the attempt was interrupted and may have acted; nobody can tell").WithCode(gathering.CodeUnknownOutcome))
@@ -313,10 +326,13 @@ func (t *turn) interrupted(i int) {
 }
 
 // unknown handles an attempt that may or may not have acted, as the node's
-// OnUnknown says.
+// OnUnknown says. One that is being stopped is not made again: where nobody is
+// to be asked it failed. A run that is being stopped asks nobody, and keeps to
+// what is known.
 func (t *turn) unknown(i int, err error) {
 	failure := gathering.FailureOf(err)
-	if t.s.nodes[i].spec.OnUnknown == gathering.OnUnknownFail && !t.s.halting(i) {
+	on := t.s.nodes[i].spec.OnUnknown
+	if t.s.stopping == "" && (on == gathering.OnUnknownFail || on == gathering.OnUnknownRetry) {
 		t.failed(i, failure)
 		return
 	}

@@ -455,8 +455,8 @@ func (w *world) childEnds(state gathering.RunState) {
 }
 
 // crash loses the owner: the state is folded anew, from a snapshot if there is
-// one, and taken over.
-func (w *world) crash() {
+// one, and taken over with the mail that has come.
+func (w *world) crash(mail ...engine.Mail) {
 	w.t.Helper()
 	w.state = engine.NewState(w.graph, w.state.ID, w.state.Root, "default")
 	if w.shot.Data != nil {
@@ -468,7 +468,7 @@ func (w *world) crash() {
 		}
 	}
 	clear(w.running)
-	w.send(engine.Takeover{Instance: "ins_2", Crashed: true})
+	w.send(engine.Takeover{Instance: "ins_2", Crashed: true, Mail: mail})
 }
 
 func (w *world) restore(s *engine.State, shot engine.Snapshot) {

@@ -307,12 +307,11 @@ func (o *Owner) append(ctx context.Context, m moved) error {
 
 // commit makes c durable, with a snapshot if one is due.
 func (o *Owner) commit(ctx context.Context, c Commit) error {
-	if c.Ended == nil && o.State.snapshotDue() {
-		shot, err := o.State.Snapshot()
-		if err != nil {
+	if c.Ended == nil {
+		var err error
+		if c.Snapshot, err = o.State.nextSnapshot(); err != nil {
 			return err
 		}
-		c.Snapshot = &shot
 	}
 	if err := o.Log.Append(ctx, c); err != nil {
 		return fmt.Errorf("append to %s: %w", o.State.ID, err)

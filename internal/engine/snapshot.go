@@ -19,6 +19,9 @@ const (
 	snapshotBytes  = 1 << 20
 	// longValue is the size in bytes over which a value is kept beside a snapshot.
 	longValue = 32 << 10
+	// A state whose values have more bytes than this is not written down: the
+	// log is folded from its beginning, and no commit grows out of bounds.
+	maxSnapshot = 32 << 20
 )
 
 // Snapshot is where a run stood after an event, so that its log is folded from
@@ -57,6 +60,7 @@ type (
 		Attempt   int                 `json:"a,omitempty"`
 		Uncounted bool                `json:"u,omitempty"`
 		Call      int                 `json:"c,omitempty"`
+		Doubt     bool                `json:"d,omitempty"`
 		Input     writtenValue        `json:"i,omitzero"`
 		Output    writtenValue        `json:"o,omitzero"`
 		Branch    string              `json:"b,omitempty"`
@@ -84,9 +88,34 @@ type (
 	}
 )
 
-// snapshotDue reports whether a fold from the last snapshot would take long.
-func (s *State) snapshotDue() bool {
-	return s.Seq-s.shotSeq >= snapshotEvents || s.shotBytes >= snapshotBytes
+// nextSnapshot returns a snapshot where a fold from the last one would take
+// long, unless it would have too much to write, and else nil.
+func (s *State) nextSnapshot() (*Snapshot, error) {
+	if s.Seq-s.shotSeq < snapshotEvents && s.shotBytes < snapshotBytes {
+		return nil, nil //nolint:nilnil // none is due
+	}
+	if s.weight() > maxSnapshot {
+		s.shotSeq, s.shotBytes = s.Seq, 0
+		return nil, nil //nolint:nilnil // none is made
+	}
+	shot, err := s.Snapshot()
+	return &shot, err
+}
+
+// weight is how many bytes the values have that a snapshot writes.
+func (s *State) weight() int {
+	bytes := len(s.Queued.Input) + len(s.Output)
+	for _, value := range s.Queued.Vars {
+		bytes += len(value)
+	}
+	for i := range s.nodes {
+		n := &s.nodes[i]
+		bytes += len(n.input) + len(n.output)
+		for k := range n.steps {
+			bytes += len(n.steps[k].Result)
+		}
+	}
+	return bytes
 }
 
 // Snapshot writes the state down.
@@ -146,7 +175,7 @@ func (shot *Snapshot) value(v json.RawMessage) writtenValue {
 func (s *State) written(i int, shot *Snapshot) writtenNode {
 	n := &s.nodes[i]
 	w := writtenNode{
-		State: n.state, Attempt: n.attempt, Uncounted: n.uncounted, Call: n.call, Output: shot.value(n.output),
+		State: n.state, Attempt: n.attempt, Uncounted: n.uncounted, Call: n.call, Doubt: n.doubt, Output: shot.value(n.output),
 		Branch: n.branch, OnError: n.onError, Failure: n.failure, Steps: n.steps, Child: n.child,
 		Due: n.due, StartedAt: n.startedAt, AttemptAt: n.attemptAt, EndedAt: n.endedAt, HaltedAt: n.haltedAt,
 		InPending: n.inPending, InTaken: n.inTaken,
@@ -238,7 +267,7 @@ func (r *restoring) node(path string, w writtenNode) {
 	s := r.state
 	n := &s.nodes[i]
 	s.move(i, w.State)
-	n.attempt, n.uncounted, n.call = w.Attempt, w.Uncounted, w.Call
+	n.attempt, n.uncounted, n.call, n.doubt = w.Attempt, w.Uncounted, w.Call, w.Doubt
 	n.output, n.branch, n.onError, n.failure = r.read(w.Output), w.Branch, w.OnError, w.Failure
 	n.steps, n.child, n.due = w.Steps, w.Child, w.Due
 	n.startedAt, n.attemptAt, n.endedAt, n.haltedAt = w.StartedAt, w.AttemptAt, w.EndedAt, w.HaltedAt

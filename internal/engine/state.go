@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"fmt"
 	"iter"
 	"maps"
 	"time"
@@ -66,6 +67,7 @@ type node struct {
 	attempt   int
 	uncounted bool // the next attempt bears the number of the last
 	call      int  // the attempt at which the outcome of all former ones was known
+	doubt     bool // an attempt may have acted, and nobody knows what came of it
 	input     json.RawMessage
 	output    json.RawMessage
 	branch    string
@@ -144,7 +146,10 @@ func (s *State) Path(i int) string {
 
 // find returns the node or the item of a path.
 func (s *State) find(path string) (int, error) {
-	id, item, _ := gathering.ParseNodePath(path)
+	id, item, ok := gathering.ParseNodePath(path)
+	if !ok {
+		return 0, fmt.Errorf("find node %q: it is no path of a node", path)
+	}
 	return s.item(id, item)
 }
 

@@ -142,9 +142,9 @@ func finished(ctx context.Context, work Work, job Job, a attempted) Finished {
 	case !work.Idempotent && mayHaveActed(ctx, err) && !errors.Is(cause, errReleased):
 		err = errUnknown.WithCause(err)
 	case errors.Is(cause, errDeadline):
-		err = errDeadline.WithCause(err)
+		err = errDeadline.WithCode(stillNotSent(err)).WithCause(err)
 	case ctx.Err() != nil:
-		err = gathering.NewError(gathering.KindCancelled, "it was stopped").WithCause(err)
+		err = gathering.NewError(gathering.KindCancelled, "it was stopped").WithCode(stillNotSent(err)).WithCause(err)
 	}
 	f.Failure = gathering.FailureOf(err)
 	return f
@@ -169,6 +169,15 @@ func mayHaveActed(ctx context.Context, err error) bool {
 func notActed(err error) bool {
 	code := gathering.CodeOf(err)
 	return errors.Is(err, errNotBegun) || code == gathering.CodeNotSent || code == gathering.CodeCircuitOpen
+}
+
+// stillNotSent is the code of err where that says that a call about to be made
+// was not: its intent is to be forgotten, whatever ended the attempt.
+func stillNotSent(err error) string {
+	if gathering.CodeOf(err) == gathering.CodeNotSent {
+		return gathering.CodeNotSent
+	}
+	return ""
 }
 
 // record sends a step to the owner and waits until it is durable.

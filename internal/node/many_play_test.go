@@ -43,7 +43,7 @@ func TestMany(t *testing.T) {
 			name: "a map of what is known already", input: `[1, "x", null, {"a": 2.50}]`,
 			text: say + `as: it, do: {kind: transform, set: {it: "${{ it }}", at: "${{ index }}"}}}`,
 			want: `
-			each completed [{"it":1,"at":0},{"it":"x","at":1},{"it":null,"at":2},{"it":{"a": 2.50},"at":3}]
+			each completed [{"it":1,"at":0},{"it":"x","at":1},{"it":null,"at":2},{"it":{"a":2.50},"at":3}]
 			run completed`,
 		},
 		{
