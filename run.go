@@ -98,6 +98,7 @@ type ItemsReport struct {
 	Completed int `json:"completed"`
 	Failed    int `json:"failed,omitempty"` // ended otherwise, skipped ones included
 	Running   int `json:"running,omitempty"`
+	Unknown   int `json:"unknown,omitempty"` // with an outcome that nobody knows
 	// Open lists items that are neither completed nor waiting for their turn,
 	// the first MaxOpenItems of them.
 	Open []ItemReport `json:"open,omitempty"`

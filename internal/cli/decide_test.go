@@ -123,13 +123,13 @@ func TestPause(t *testing.T) {
 		b.signals <- syscall.SIGTERM
 		d.end(b, 130)
 		id := d.only()
-		d.run("runs", "pause", id).exits(0).says(id + " paused: paused by the command line")
+		d.run("runs", "pause", id).exits(0).says(id + " paused: until somebody resumes it; the command line paused it")
 		if got := d.only("--state", "paused"); got != id {
 			t.Errorf("paused is %s, want %s", got, id)
 		}
-		d.run("runs", "why", id).exits(0).says("paused by the command line until somebody resumes it")
-		d.run("runs", "show", id).exits(0).says("◷ nap  paused", "paused by the command line")
-		d.run("runs", "resume").exits(0).says("paused by the command line until somebody resumes it")
+		d.run("runs", "why", id).exits(0).says("until somebody resumes it; the command line paused it")
+		d.run("runs", "show", id).exits(0).says("◷ nap  paused", "the command line paused it")
+		d.run("runs", "resume").exits(0).says("until somebody resumes it; the command line paused it")
 		d.run("runs", "resume", id).exits(0).says(id + " waiting: nap: waits until")
 		d.run("runs", "resume", id).exits(0).says(id + " waiting: nap: waits until")
 		d.run("runs", "cancel", id).exits(0)
@@ -149,7 +149,7 @@ func TestSteeringOfWhatAnotherWorksOn(t *testing.T) {
 		b := d.start(nil, "run", "both.yaml")
 		d.await("the lost call", b.stdout.seen("call  may have acted"), b)
 		id := runID.FindString(b.stdout.String())
-		d.run("runs", "pause", id).exits(0).says(id + " paused: paused by ")
+		d.run("runs", "pause", id).exits(0).says(id + " paused: until somebody resumes it")
 		d.await("the pause", b.stdout.seen("both  paused by "), b)
 		d.run("runs", "resume", id).exits(0).says(id + " waiting: ")
 		d.await("its end", b.stdout.seen("both  resumed by "), b)

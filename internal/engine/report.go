@@ -38,6 +38,8 @@ func (s *State) itemsReport(f *fan) *gathering.ItemsReport {
 			continue
 		case n.state.Terminal():
 			r.Failed++
+		case n.state == gathering.NodeUnknown:
+			r.Unknown++
 		default:
 			r.Running++
 		}

@@ -74,7 +74,7 @@ func TestPause(t *testing.T) {
 		await(t, "both runs to be parked", func() bool {
 			return number(t, db, `SELECT count(*) FROM runs WHERE owner IS NULL AND state = 'paused'`) == 2
 		})
-		h.wantWhy(id, "paused: paused by ann until somebody resumes it", "c: waits for run "+string(kids[0].ID), "(paused: paused by "+string(id))
+		h.wantWhy(id, "paused: until somebody resumes it; ann paused it", "c: waits for run "+string(kids[0].ID), "(paused: until somebody resumes it; "+string(id)+" paused it")
 		if err := h.Resume(t.Context(), id, "ann"); err != nil {
 			t.Fatal(err)
 		}

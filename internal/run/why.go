@@ -34,7 +34,7 @@ func (s *Service) why(ctx context.Context, id gathering.RunID, depth int) (gathe
 	case gathering.RunRecovering:
 		w.Waits = []gathering.Wait{{Reason: whyRecovering(r, s.now())}}
 	case gathering.RunPaused:
-		w.Waits = []gathering.Wait{{Reason: "paused" + by(report.PausedBy) + " until somebody resumes it"}}
+		w.Waits = []gathering.Wait{{Reason: whyPaused(report.PausedBy)}}
 	default:
 	}
 	if !report.State.Terminal() {
@@ -77,11 +77,11 @@ func whyLine(report gathering.RunReport, waits []gathering.Wait) string {
 	return string(report.State) + ": " + strings.Join(parts, "; ")
 }
 
-func by(who string) string {
-	if who == "" {
-		return ""
+func whyPaused(by string) string {
+	if by == "" {
+		return "until somebody resumes it"
 	}
-	return " by " + who
+	return "until somebody resumes it; " + by + " paused it"
 }
 
 // whyQueued says what keeps a run from being begun.
@@ -143,8 +143,7 @@ func (s *Service) whyNodes(report gathering.RunReport) []gathering.Wait {
 	var waits []gathering.Wait
 	for _, n := range report.Nodes {
 		if n.Items != nil && !n.State.Terminal() {
-			waits = append(waits, gathering.Wait{Node: n.ID, Reason: fmt.Sprintf("%d of %d items have ended, %d under way",
-				n.Items.Completed+n.Items.Failed, n.Items.Total, n.Items.Running)})
+			waits = append(waits, gathering.Wait{Node: n.ID, Reason: whyItems(n.Items)})
 			for _, item := range n.Items.Open {
 				of := gathering.NodeReport{
 					ID: gathering.NodePath(n.ID, item.Index), State: item.State, Attempts: item.Attempts,
@@ -157,6 +156,14 @@ func (s *Service) whyNodes(report gathering.RunReport) []gathering.Wait {
 		waits = appendWait(waits, n, report.Run)
 	}
 	return waits
+}
+
+func whyItems(items *gathering.ItemsReport) string {
+	text := fmt.Sprintf("%d of %d items have ended, %d under way", items.Completed+items.Failed, items.Total, items.Running)
+	if items.Unknown > 0 {
+		text += fmt.Sprintf(", %d undecided", items.Unknown)
+	}
+	return text
 }
 
 func appendWait(waits []gathering.Wait, n gathering.NodeReport, run gathering.RunID) []gathering.Wait {
