@@ -37,6 +37,22 @@ func CheckJSON(field string, value []byte) error {
 	return s.value(0)
 }
 
+// EncodeJSON writes a value as compact JSON and leaves <, > and & in its strings
+// as they are: what was given comes back as it was written.
+func EncodeJSON(value any) (json.RawMessage, error) {
+	data, err := json.Marshal(value)
+	if err != nil || !bytes.Contains(data, []byte(`\u`)) {
+		return data, err // nothing was escaped
+	}
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
 // CompactJSON returns value without insignificant space, and nil for null and
 // for nothing at all, so that equal values that were written alike are equal bytes.
 func CompactJSON(value []byte) json.RawMessage {

@@ -71,3 +71,34 @@ func FuzzCheckJSON(f *testing.F) {
 		}
 	})
 }
+
+func TestEncodeJSON(t *testing.T) {
+	t.Parallel()
+	type object struct {
+		A string          `json:"a,omitempty"`
+		B json.RawMessage `json:"b,omitempty"`
+	}
+	tests := []struct {
+		name  string
+		value any
+		want  string
+	}{
+		{"plain", object{A: "x", B: json.RawMessage(`[ 1, {"c": 1.50} ]`)}, `{"a":"x","b":[1,{"c":1.50}]}`},
+		{"nothing", object{}, `{}`},
+		{"HTML", object{A: `<a> & \u003c`, B: json.RawMessage(`"<b>&"`)}, `{"a":"<a> & \\u003c","b":"<b>&"}`},
+		{"escaped by whoever wrote it", object{B: json.RawMessage(`"\u003c<"`)}, `{"b":"\u003c<"}`},
+		{"separators", object{A: "\u2028", B: json.RawMessage("\"\u2028\"")}, `{"a":"\u2028","b":"` + "\u2028" + `"}`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := gathering.EncodeJSON(test.value)
+			if err != nil || string(got) != test.want {
+				t.Errorf("got %s (%v), want %s", got, err, test.want)
+			}
+		})
+	}
+	if got, err := gathering.EncodeJSON(object{B: json.RawMessage(`{`)}); err == nil {
+		t.Errorf("got %s of what is no JSON", got)
+	}
+}

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -97,13 +96,10 @@ func compact(value json.RawMessage) json.RawMessage {
 // encodeData writes an event's data as compact JSON, leaving <, > and & in
 // strings as they are: what a node was given comes back as it was written.
 func encodeData(data any) (json.RawMessage, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(data); err != nil {
+	raw, err := gathering.EncodeJSON(data)
+	if err != nil {
 		return nil, fmt.Errorf("encode event data: %w", err)
 	}
-	raw := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 	if string(raw) == "{}" {
 		return nil, nil
 	}

@@ -48,7 +48,7 @@ func New[In, Out any](
 		if err != nil {
 			return nil, err
 		}
-		result, err = encode(out)
+		result, err = gathering.EncodeJSON(out)
 		if err != nil {
 			return nil, fmt.Errorf("encode result of %s: %w", spec.Name, err)
 		}
@@ -111,16 +111,6 @@ func typeName(t reflect.Type) string {
 	default:
 		return "a whole number, written without fraction or exponent"
 	}
-}
-
-func encode(value any) (json.RawMessage, error) {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // describe completes spec from the types of a tool's input and output.
