@@ -240,51 +240,65 @@ func (w *writer) guard(members []*member) {
 		func(verdicts []int64) { w.verdicts = verdicts })
 }
 
+// A new run's columns: those that every run has and those that few have.
+const (
+	commonColumns = `id, project, pipeline, version, state, owner, epoch, priority, labels, root_run, depth, created_at, queue`
+	rareColumns   = `ready_at, deadline, parent_run, parent_node, concurrency_key, concurrency_max, run_key, origin_run`
+)
+
 func (w *writer) insertRuns(members []*member) error {
-	var fresh, children [][]any
+	var plain, fresh, children [][]any
 	for i, m := range members {
 		for n, in := range m.inserts {
-			values, err := in.values()
-			if err != nil {
+			common, rare, err := in.values()
+			switch {
+			case err != nil:
 				return err
-			}
-			if m.fresh && n == len(m.inserts)-1 {
-				fresh = append(fresh, values)
-			} else {
-				children = append(children, append([]any{m.number(i)}, values...))
+			case !m.fresh || n < len(m.inserts)-1:
+				children = append(children, slices.Concat([]any{m.number(i)}, common, rare))
+			case slices.ContainsFunc(rare, func(v any) bool { return v != nil && v != int64(0) }):
+				fresh = append(fresh, append(common, rare...))
+			default:
+				plain = append(plain, common)
 			}
 		}
 	}
-	columns := []store.Column{
+	common := []store.Column{
 		text("id"), text("project"), text("pipeline"), integer("version"), text("state"), text("owner"), integer("epoch"),
-		integer("ready_at"), integer("deadline"), integer("priority"), text("labels"), text("parent_run"), text("parent_node"),
-		text("root_run"), integer("depth"), integer("created_at"), text("queue"), text("concurrency_key"), integer("concurrency_max"),
-		text("run_key"), text("origin_run"), integer("inbox"), integer("crashes"), integer("min_engine"),
+		integer("priority"), text("labels"), text("root_run"), integer("depth"), integer("created_at"), text("queue"),
 	}
-	const head = `INSERT INTO runs (id, project, pipeline, version, state, owner, epoch, ready_at, deadline, priority,
-		labels, parent_run, parent_node, root_run, depth, created_at, queue, concurrency_key, concurrency_max,
-		run_key, origin_run, inbox, crashes, min_engine) {values} `
-	w.batch.Rows(head, columns, fresh, nil)
-	w.batch.Guarded(head+`ON CONFLICT (id) DO NOTHING`, guarded(columns...), children)
+	all := append(slices.Clip(common), integer("ready_at"), integer("deadline"), text("parent_run"), text("parent_node"),
+		text("concurrency_key"), integer("concurrency_max"), text("run_key"), text("origin_run"))
+	const (
+		rest = `, inbox, crashes, min_engine) {values, 0, 0, 1}`
+		full = `INSERT INTO runs (` + commonColumns + `, ` + rareColumns + rest
+	)
+	w.batch.Rows(`INSERT INTO runs (`+commonColumns+rest, common, plain, nil)
+	w.batch.Rows(full, all, fresh, nil)
+	w.batch.Guarded(full+` ON CONFLICT (id) DO NOTHING`, guarded(all...), children)
 	return nil
 }
 
-func (in *insert) values() ([]any, error) {
+// values are those of the common columns and of the rare ones.
+func (in *insert) values() (common, rare []any, err error) {
 	r := &in.run
 	ready := nullMicros(in.ready)
 	if r.Owner != "" {
 		ready = nil
 	}
-	labels, err := json.Marshal(r.Labels)
-	if err != nil {
-		return nil, fmt.Errorf("encode the labels of %s: %w", r.ID, err)
+	labels := []byte("null")
+	if r.Labels != nil {
+		if labels, err = json.Marshal(r.Labels); err != nil {
+			return nil, nil, fmt.Errorf("encode the labels of %s: %w", r.ID, err)
+		}
 	}
 	return []any{
-		string(r.ID), string(r.Project), string(r.Pipeline), r.Version, string(r.State), null(string(r.Owner)), r.Epoch,
-		ready, nullTimeMicros(r.Deadline), r.Priority, string(labels), null(string(r.Parent)), null(in.parentNode),
-		string(r.Root), r.Depth, r.CreatedAt.UnixMicro(), in.queue, null(in.concurrencyKey), in.concurrencyMax,
-		null(in.runKey), null(string(in.origin)), int64(0), int64(0), int64(1),
-	}, nil
+			string(r.ID), string(r.Project), string(r.Pipeline), r.Version, string(r.State), null(string(r.Owner)), r.Epoch,
+			r.Priority, string(labels), string(r.Root), r.Depth, r.CreatedAt.UnixMicro(), in.queue,
+		}, []any{
+			ready, nullTimeMicros(r.Deadline), null(string(r.Parent)), null(in.parentNode),
+			null(in.concurrencyKey), in.concurrencyMax, null(in.runKey), null(string(in.origin)),
+		}, nil
 }
 
 // dismiss takes the runs that are done again off the dead letters. They have

@@ -96,7 +96,7 @@ func (b *Batch) Query(query string, scan func(row Scanner) error, args ...any) {
 // it must not look at all of them at once, as with count(*). Within its text
 // these stand for the rows:
 //
-//	{values}  in an INSERT, the values of all columns in their order
+//	{values}  in an INSERT, the values of all columns in their order; {values, 0} with constants after them
 //	{from}    in an UPDATE, what it is from; {name} is then the value of that column
 //	{rows}    anywhere, a table named w with the columns
 //
@@ -118,7 +118,7 @@ func (b *Batch) Rows(query string, columns []Column, rows [][]any, scan func(row
 // Guard adds the statement that decides which of so many members are written.
 // It selects the columns member and verdict from {rows}, and locks what it
 // looked at; a member that it does not select has the verdict 0. Those whose
-// verdict is [Held] are written. verdicts is told them, the first member's
+// verdict is [Held] are written; a verdict is from 0 to 1023. verdicts is told them, the first member's
 // first. There is one guard to a batch. A row of member 0 is only locked.
 func (b *Batch) Guard(query string, columns []Column, rows [][]any, members int, verdicts func(verdicts []int64)) {
 	b.addRows(statement{kind: guard, query: query, columns: columns, rows: rows, members: members, verdicts: verdicts})

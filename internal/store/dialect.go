@@ -96,6 +96,14 @@ func (d Dialect) named(err error) error {
 // subquery is evaluated once per statement.
 const verdicts = `gathering.verdicts`
 
+// On SQLite a member and its verdict come as one number, which is read faster
+// than two.
+const verdictsPerMember = 1024
+
+func judged(query string) string {
+	return "SELECT member * 1024 + verdict FROM (" + query + ") AS v"
+}
+
 // shape is what the text of a statement over rows depends on beside its query.
 type shape struct {
 	kind    statementKind
@@ -123,14 +131,14 @@ func postgresQuery(query string, s shape) string {
 		source = "(SELECT " + all + " FROM " + source + " WHERE w.member = 0" +
 			" OR (SELECT current_setting('" + verdicts + "', true)::bigint[])[w.member] = 1) AS w"
 	}
-	expanded := expand(query, func(token string) string {
+	expanded := expand(query, func(token, rest string) string {
 		switch token {
 		case "rows":
 			return source
 		case "from":
 			return "FROM " + source
 		case "values":
-			return "SELECT " + names(s.data()) + " FROM " + source
+			return "SELECT " + names(s.data()) + rest + " FROM " + source
 		case "joined":
 			return "(SELECT string_agg(w.text, ',') AS text FROM " + source + ") AS j"
 		default:
@@ -162,7 +170,7 @@ func sqliteQuery(query string, s shape, rows int) expansion {
 		}
 		return "$" + strconv.Itoa(s.given+column+1)
 	}
-	text := expand(query, func(token string) string {
+	text := expand(query, func(token, rest string) string {
 		switch token {
 		case "rows":
 			return sqliteRows(s, rows, parameter)
@@ -174,7 +182,7 @@ func sqliteQuery(query string, s shape, rows int) expansion {
 			for i := range s.data() {
 				b.WriteString(comma(i) + parameter(first+i))
 			}
-			return "VALUES (" + b.String() + ")"
+			return "VALUES (" + b.String() + rest + ")"
 		case "joined":
 			return "(SELECT $" + strconv.Itoa(s.given+1) + " AS text) AS j"
 		default:
@@ -186,6 +194,9 @@ func sqliteQuery(query string, s shape, rows int) expansion {
 			return "{" + token + "}"
 		}
 	})
+	if s.kind == guard {
+		text = judged(text)
+	}
 	if s.given > 0 {
 		order = nil
 		for i := range s.columns {
@@ -217,8 +228,8 @@ func sqliteRows(s shape, rows int, parameter func(column int) string) string {
 	return "(SELECT " + b.String() + ")) AS w"
 }
 
-// expand replaces what stands in braces.
-func expand(query string, token func(name string) string) string {
+// expand replaces what stands in braces: a name and, from a comma on, the rest.
+func expand(query string, token func(name, rest string) string) string {
 	var b strings.Builder
 	for {
 		before, rest, found := strings.Cut(query, "{")
@@ -228,7 +239,11 @@ func expand(query string, token func(name string) string) string {
 		}
 		var name string
 		name, query, _ = strings.Cut(rest, "}")
-		b.WriteString(token(name))
+		name, rest, more := strings.Cut(name, ",")
+		if more {
+			rest = "," + rest
+		}
+		b.WriteString(token(name, rest))
 	}
 }
 

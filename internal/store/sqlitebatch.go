@@ -203,7 +203,7 @@ func (p *plan) verdicts(members sqliteMembers) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	answer := make([]driver.Value, 2)
+	answer := make([]driver.Value, 1)
 	for {
 		err := rows.Next(answer)
 		if errors.Is(err, io.EOF) {
@@ -212,12 +212,12 @@ func (p *plan) verdicts(members sqliteMembers) (err error) {
 		if err != nil {
 			return err
 		}
-		member, _ := answer[0].(int64)
-		verdict, ok := answer[1].(int64)
+		both, ok := answer[0].(int64)
+		member := both / verdictsPerMember
 		if !ok || member < 1 || member > int64(len(members)) {
-			return fmt.Errorf("the verdict %v on member %v of %d", answer[1], answer[0], len(members))
+			return fmt.Errorf("the verdict %v on one of %d members", answer[0], len(members))
 		}
-		members[member-1] = verdict
+		members[member-1] = both % verdictsPerMember
 	}
 }
 
