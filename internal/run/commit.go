@@ -292,13 +292,15 @@ func (in *insert) values() (common, rare []any, err error) {
 			return nil, nil, fmt.Errorf("encode the labels of %s: %w", r.ID, err)
 		}
 	}
-	return []any{
-			string(r.ID), string(r.Project), string(r.Pipeline), r.Version, string(r.State), null(string(r.Owner)), r.Epoch,
-			r.Priority, string(labels), string(r.Root), r.Depth, r.CreatedAt.UnixMicro(), in.queue,
-		}, []any{
-			ready, nullTimeMicros(r.Deadline), null(string(r.Parent)), null(in.parentNode),
-			null(in.concurrencyKey), in.concurrencyMax, null(in.runKey), null(string(in.origin)),
-		}, nil
+	common = []any{
+		string(r.ID), string(r.Project), string(r.Pipeline), r.Version, string(r.State), null(string(r.Owner)), r.Epoch,
+		r.Priority, string(labels), string(r.Root), r.Depth, r.CreatedAt.UnixMicro(), in.queue,
+	}
+	rare = []any{
+		ready, nullTimeMicros(r.Deadline), null(string(r.Parent)), null(in.parentNode),
+		null(in.concurrencyKey), in.concurrencyMax, null(in.runKey), null(string(in.origin)),
+	}
+	return common, rare, nil
 }
 
 // dismiss takes the runs that are done again off the dead letters. They have
