@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"strings"
@@ -278,5 +279,24 @@ func TestNoSnapshotIsTooLarge(t *testing.T) {
 		if err != nil || (shot != nil) != test.want {
 			t.Errorf("%d MB: a snapshot %t, %v, want %t", test.megabytes, shot != nil, err, test.want)
 		}
+	}
+}
+
+// TestSnapshotsThatDoNotTellDoubt reads one of the first snapshots.
+func TestSnapshotsThatDoNotTellDoubt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, []engine.Node{trigger("t"), with(retrying(work("a")), func(n *engine.Node) { n.OnUnknown = gathering.OnUnknownRetry })}, "t→a")
+	w.send(engine.Begin{})
+	w.finish("a", unknown)
+	w.checkFold()
+	old := w.shot
+	old.Data = bytes.ReplaceAll(old.Data, []byte(`"d":true,`), nil)
+	if len(old.Data) == len(w.shot.Data) {
+		t.Fatalf("the snapshot tells of no doubt: %s", w.shot.Data)
+	}
+	restored := engine.NewState(w.graph, w.state.ID, w.state.Root, "default")
+	w.restore(restored, old)
+	if diff := engine.DiffStates(w.state, restored); diff != "" {
+		t.Errorf("restored (-live +restored):\n%s", diff)
 	}
 }

@@ -75,15 +75,19 @@ func (t *turn) again(i int) {
 var errTooLong = gathering.NewError(gathering.KindTimeout, "the node did not end in the time allowed")
 
 // overdue stops a map whose time is up, and gives up waiting for work that was
-// told to stop and did not.
+// told to stop and did not. The run fails with it, unless nobody needs the work
+// any more.
 func (t *turn) overdue(i int) {
 	if t.s.nodes[i].fan != nil {
 		t.halt(i, gathering.FailureOf(errTooLong))
 		return
 	}
-	path := t.s.Path(i)
+	path, needed := t.s.Path(i), !t.s.halting(i)
 	t.emitNode(gathering.EventNodeAbandoned, i, t.s.nodes[i].attempt, nil)
 	t.effect(StopWork{i})
+	if !needed {
+		return
+	}
 	t.stop(stopFailed, gathering.FailureOf(gathering.NewError(gathering.KindTimeout,
 		"node %s: it was told to stop and did not within %s", path, stopGrace)), "")
 }

@@ -174,6 +174,16 @@ func TestMap(t *testing.T) {
 			"m:started m[0]:started m[1]:started m:stopping m[0]:cancelled m[1]:cancelled m:failed run.cancelling run.failed",
 		},
 		{
+			"the timeout of a map, whose items do not stop, is one of its failures",
+			with(onError(each("m", work("m"), 2, 2)), func(n *engine.Node) { n.Timeout = time.Minute }),
+			func(w *world) {
+				w.tickDue()
+				w.finish("m[0]", nil)
+				w.tickDue()
+			},
+			"m:started m[0]:started m[1]:started m:stopping m[0]:completed m[1]:abandoned m:failed run.completed",
+		},
+		{
 			"a run that is cancelled stops the items of its maps",
 			each("m", work("m"), 3, 2),
 			func(w *world) {
@@ -329,6 +339,17 @@ func TestJoin(t *testing.T) {
 				w.decide("b", engine.DecideDone)
 			},
 			"a:started b:started a:completed j:completed b:stopping b:unknown b:decided b:completed run.completed",
+		},
+		{
+			"a loser that does not stop is left behind",
+			[]engine.Node{work("a"), work("b"), each("m", work("m"), 2, 1), join("j", 1, true), work("z")},
+			[]string{"t→a", "t→b", "t→m", "a→j", "b→j", "m→j", "j→z"},
+			func(w *world) {
+				w.finish("a", nil)
+				w.tickDue()
+				w.finish("z", nil)
+			},
+			"a:started b:started m:started m[0]:started a:completed j:completed b:stopping m:stopping z:started b:abandoned m[0]:abandoned m:cancelled z:completed run.completed",
 		},
 		{
 			"a loser of unknown outcome fails where nobody is to be asked",

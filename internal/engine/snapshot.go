@@ -267,7 +267,10 @@ func (r *restoring) node(path string, w writtenNode) {
 	s := r.state
 	n := &s.nodes[i]
 	s.move(i, w.State)
-	n.attempt, n.uncounted, n.call, n.doubt = w.Attempt, w.Uncounted, w.Call, w.Doubt
+	n.attempt, n.uncounted, n.call = w.Attempt, w.Uncounted, w.Call
+	// The first snapshots did not say so.
+	unknown := w.Failure != nil && w.Failure.Code == gathering.CodeUnknownOutcome
+	n.doubt = w.Doubt || unknown && s.works(i) && !w.State.Terminal()
 	n.output, n.branch, n.onError, n.failure = r.read(w.Output), w.Branch, w.OnError, w.Failure
 	n.steps, n.child, n.due = w.Steps, w.Child, w.Due
 	n.startedAt, n.attemptAt, n.endedAt, n.haltedAt = w.StartedAt, w.AttemptAt, w.EndedAt, w.HaltedAt
