@@ -39,7 +39,7 @@ type order struct {
 	only     gathering.RunID // "" is any
 	slots    int             // at most so many
 	due      []spot          // from there
-	turns    turns           // of the projects
+	turns    projectTurns
 }
 
 // claiming is a claim under way in a transaction.
@@ -58,7 +58,7 @@ func (s *Service) claim(ctx context.Context, o order) ([]claimed, error) {
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
 		taken = nil
 		c := claiming{order: o, service: s, tx: tx}
-		c.turns = o.turns.clone() // the transaction may be repeated
+		c.turns = o.turns.Clone() // the transaction may be repeated
 		if err := c.listed(ctx); err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func (c *claiming) among(ctx context.Context, places []spot, limit int) ([]claim
 	var taken []claimed
 	for places = slices.Clone(places); len(places) > 0 && len(taken) < limit; {
 		var rest []spot
-		for i, share := range c.turns.allot(places, limit-len(taken)) {
+		for i, share := range c.turns.Share(projects(places), limit-len(taken)) {
 			if share == 0 {
 				rest = append(rest, places[i])
 				continue
@@ -116,7 +116,7 @@ func (c *claiming) among(ctx context.Context, places []spot, limit int) ([]claim
 				return nil, err
 			}
 			for range got {
-				c.turns.take(places[i].project())
+				c.turns.Take(places[i].project())
 			}
 			if taken = append(taken, got...); len(got) == share {
 				rest = append(rest, places[i])

@@ -7,6 +7,7 @@ import (
 	"gathering"
 	"gathering/internal/engine"
 	"gathering/internal/event"
+	"gathering/internal/fair"
 )
 
 // Statements that must stay fast however many runs are stored.
@@ -82,6 +83,6 @@ func (s *Service) ClaimSome(ctx context.Context, instance gathering.InstanceID, 
 	if err != nil {
 		return 0, err
 	}
-	taken, err := s.claim(ctx, order{instance: instance, due: line, slots: limit, turns: newTurns()})
+	taken, err := s.claim(ctx, order{instance: instance, due: line, slots: limit, turns: fair.New[gathering.ProjectID]()})
 	return len(taken), err
 }

@@ -80,12 +80,11 @@ func (w *Worker) Idle(ctx context.Context, ahead time.Duration) (bool, error) {
 }
 
 // Orphaned reports whether a run's owner is dead and no other instance has
-// taken the run over yet. It asks PostgreSQL; on SQLite, who holds the data
-// directory has the answer.
+// taken the run over yet.
 func (s *Service) Orphaned(ctx context.Context, r gathering.Run) (bool, error) {
 	if r.Owner == "" || r.State.Terminal() {
 		return false, nil
 	}
-	alive, err := s.db.Alive(ctx, livenessKey(r.Owner))
+	alive, err := s.alive(ctx, r.Owner)
 	return !alive, err
 }

@@ -64,7 +64,7 @@ func TestPoisonIsIsolated(t *testing.T) {
 				return engine.Outcome{}, ctx.Err()
 			}
 		})}, "t→a")
-		h := openHouse(t, db, p).workWith(run.WorkerOptions{Beat: 50 * time.Millisecond})
+		h := openHouse(t, db, p).workWith(run.WorkerOptions{Beat: 250 * time.Millisecond}) // long enough for slow machines
 		var innocent []gathering.RunID
 		for range 5 {
 			innocent = append(innocent, h.start("innocent"))

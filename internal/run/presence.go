@@ -9,6 +9,7 @@ import (
 
 	"gathering"
 	"gathering/internal/store"
+	"gathering/internal/vital"
 )
 
 // presence says that a worker's instance is alive and finds those that are not.
@@ -33,14 +34,12 @@ type sighting struct {
 	since   time.Time
 }
 
-func livenessKey(id gathering.InstanceID) string { return "gathering/" + string(id) }
-
 // register makes the instance known and puts back the runs of the dead. When it
 // fails nothing of the presence is left but, perhaps, a row that others clear up.
 func (p *presence) register(ctx context.Context) error {
 	h := p.shift
 	begun := h.lease.now()
-	liveness, err := h.service.db.HoldLiveness(ctx, livenessKey(h.instance))
+	liveness, err := h.service.db.HoldLiveness(ctx, vital.Key(h.instance))
 	if err != nil {
 		return err
 	}
@@ -163,7 +162,7 @@ func (p *presence) observe(ctx context.Context) error {
 func (p *presence) dead(ctx context.Context, id gathering.InstanceID, is pulse) (bool, error) {
 	db := p.shift.service.db
 	if db.Exclusive() {
-		alive, err := db.Alive(ctx, livenessKey(id))
+		alive, err := db.Alive(ctx, vital.Key(id))
 		return !alive, err
 	}
 	last, ok := p.seen[id]
@@ -176,7 +175,7 @@ func (p *presence) dead(ctx context.Context, id gathering.InstanceID, is pulse) 
 	case silent >= silence*beat:
 		return true, nil
 	case silent >= shortSilence*beat:
-		alive, err := db.Alive(ctx, livenessKey(id))
+		alive, err := db.Alive(ctx, vital.Key(id))
 		return !alive, err
 	default:
 		return false, nil

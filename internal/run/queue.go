@@ -4,11 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"maps"
 	"strings"
 	"time"
 
 	"gathering"
+	"gathering/internal/fair"
 	"gathering/internal/store"
 )
 
@@ -91,61 +91,13 @@ func (s *Service) line(ctx context.Context, only gathering.RunID) ([]spot, error
 	return line, nil
 }
 
-// turns shares slots out between projects of one urgency.
-type turns struct {
-	held   map[gathering.ProjectID]int   // slots that a project has
-	served map[gathering.ProjectID]int64 // when it last got one, counted in slots; absent is long ago
-	count  int64
-}
+// projectTurns are the turns of projects at slots.
+type projectTurns = fair.Turns[gathering.ProjectID]
 
-func newTurns() turns {
-	return turns{held: make(map[gathering.ProjectID]int), served: make(map[gathering.ProjectID]int64)}
-}
-
-func (t *turns) clone() turns {
-	return turns{held: maps.Clone(t.held), served: maps.Clone(t.served), count: t.count}
-}
-
-func (t *turns) take(project gathering.ProjectID) {
-	t.held[project]++
-	t.count++
-	t.served[project] = t.count
-}
-
-// allot shares out n slots, each to the spot whose project has the fewest by
-// then; among equals to the one that has waited for one the longest.
-func (t *turns) allot(spots []spot, n int) []int {
-	shares := make([]int, len(spots))
-	last := make([]int64, len(spots))
-	for i, p := range spots {
-		last[i] = t.served[p.project()]
+func projects(line []spot) []gathering.ProjectID {
+	list := make([]gathering.ProjectID, len(line))
+	for i, p := range line {
+		list[i] = p.project()
 	}
-	for turn := t.count + 1; turn <= t.count+int64(n); turn++ {
-		next := 0
-		for i, p := range spots {
-			has, least := t.held[p.project()]+shares[i], t.held[spots[next].project()]+shares[next]
-			if has < least || has == least && last[i] < last[next] {
-				next = i
-			}
-		}
-		shares[next]++
-		last[next] = turn
-	}
-	return shares
-}
-
-// leave gives back a slot of the project.
-func (t *turns) leave(project gathering.ProjectID) {
-	if t.held[project]--; t.held[project] <= 0 {
-		delete(t.held, project)
-	}
-}
-
-// forget drops the turns of projects of which nothing waits.
-func (t *turns) forget(line []spot) {
-	waits := make(map[gathering.ProjectID]bool, len(line))
-	for _, p := range line {
-		waits[p.project()] = true
-	}
-	maps.DeleteFunc(t.served, func(p gathering.ProjectID, _ int64) bool { return !waits[p] })
+	return list
 }

@@ -60,13 +60,18 @@ func readRun(ctx context.Context, q store.Querier, id gathering.RunID) (gatherin
 
 // Run returns a run, or an error of kind not_found.
 func (s *Service) Run(ctx context.Context, id gathering.RunID) (gathering.Run, error) {
-	return readRun(ctx, s.db.Read(), id)
+	r, err := readRun(ctx, s.db.Read(), id)
+	if err == nil {
+		err = s.show(ctx, &r)
+	}
+	return r, err
 }
 
 // States are a comma-separated parameter, because lists differ between the
-// databases. A run's children and its family are found by indexes of their own.
+// databases, and so are the owners that are dead. A run's children and its family are found by indexes of their own.
 const (
-	selected = ` AND ($1 = '' OR project = $1) AND ($2 = '' OR $2 LIKE '%,' || state || ',%')
+	selected = ` AND ($1 = '' OR project = $1) AND ($2 = '' OR $2 LIKE '%,' ||
+			CASE WHEN owner IS NOT NULL AND $6 LIKE '%,' || owner || ',%' THEN 'recovering' ELSE state END || ',%')
 		AND ($3 = '' OR id < $3) ORDER BY id DESC LIMIT $4`
 	allRuns   = `SELECT ` + runColumns + ` FROM runs WHERE $5 = ''` + selected
 	deadRuns  = `SELECT ` + runColumns + ` FROM runs WHERE $5 = '' AND dead_at IS NOT NULL` + selected
@@ -93,8 +98,15 @@ func (s *Service) Runs(ctx context.Context, f gathering.RunFilter) ([]gathering.
 	case f.Root != "":
 		query, of = family, string(f.Root)
 	}
+	dead := ""
+	if len(states) > 0 {
+		var err error
+		if dead, err = s.deadOwners(ctx); err != nil {
+			return nil, err
+		}
+	}
 	rows, err := s.db.Read().Query(ctx, query,
-		string(f.Project), stateList(states), string(f.Before), min(limit, 500), of)
+		string(f.Project), list(states), string(f.Before), min(limit, 500), of, dead)
 	if err != nil {
 		return nil, fmt.Errorf("list runs: %w", err)
 	}
@@ -107,14 +119,20 @@ func (s *Service) Runs(ctx context.Context, f gathering.RunFilter) ([]gathering.
 	if err != nil {
 		return nil, fmt.Errorf("list runs: %w", err)
 	}
+	for i := range runs {
+		if err := s.show(ctx, &runs[i]); err != nil {
+			return nil, err
+		}
+	}
 	return runs, nil
 }
 
-func stateList(states []string) string {
-	if len(states) == 0 {
+// list is words between commas; "" is none.
+func list(words []string) string {
+	if len(words) == 0 {
 		return ""
 	}
-	return "," + strings.Join(states, ",") + ","
+	return "," + strings.Join(words, ",") + ","
 }
 
 // Events returns the events of a run after a sequence number, oldest first, at
@@ -216,7 +234,7 @@ func (s *Service) Watch(ctx context.Context, id gathering.RunID, after int64) it
 // more returns what follows in a log, and whether that is all there will ever be.
 func (s *Service) more(ctx context.Context, id gathering.RunID, after int64) (events []gathering.Event, over bool, err error) {
 	// The row comes first: of a run that had ended by then all events are there.
-	r, err := s.Run(ctx, id)
+	r, err := readRun(ctx, s.db.Read(), id)
 	if err != nil {
 		return nil, false, err
 	}
@@ -309,7 +327,7 @@ func (s *Service) Wait(ctx context.Context, id gathering.RunID) error {
 	poll := time.NewTicker(watchPoll)
 	defer poll.Stop()
 	for {
-		r, err := s.Run(ctx, id)
+		r, err := readRun(ctx, s.db.Read(), id)
 		if err != nil || r.State.Terminal() {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"gathering/internal/engine"
 	"gathering/internal/event"
 	"gathering/internal/store"
+	"gathering/internal/vital"
 )
 
 // EngineVersion is the newest form of log that this program folds. A run
@@ -52,6 +53,7 @@ type Service struct {
 	bell      event.Bell
 	relay     *event.Relay // nil where there are no other processes
 	ends      ends
+	vitals    vital.Vitals
 	committer *store.Committer[*member]
 	local     localWorker
 }
@@ -148,7 +150,7 @@ func (s *Service) newRun(ctx context.Context, graph *engine.Graph, n New) (gathe
 	}
 	if r.ID == "" {
 		r.ID = gathering.NewRunID(now)
-	} else if _, err := s.Run(ctx, r.ID); gathering.KindOf(err) != gathering.KindNotFound {
+	} else if _, err := readRun(ctx, s.db.Read(), r.ID); gathering.KindOf(err) != gathering.KindNotFound {
 		if err == nil {
 			err = gathering.NewError(gathering.KindConflict, "there is a run %s already", r.ID)
 		}

@@ -31,7 +31,7 @@ type shift struct {
 	mu      sync.Mutex
 	free    int
 	owned   map[gathering.RunID]gathering.ProjectID
-	turns   turns
+	turns   projectTurns
 	suspect gathering.RunID // the one that is being worked on
 	over    bool            // no slot is given any more
 
@@ -66,7 +66,7 @@ func (h *shift) reserve(r gathering.Run) bool {
 	h.free--
 	h.owned[r.ID] = r.Project
 	h.service.ends.expect(r.ID)
-	h.turns.take(r.Project)
+	h.turns.Take(r.Project)
 	if r.Crashes >= suspicious {
 		h.suspect = r.ID
 	}
@@ -78,7 +78,7 @@ func (h *shift) reserve(r gathering.Run) bool {
 func (h *shift) giveBack(id gathering.RunID) {
 	h.mu.Lock()
 	h.free++
-	h.turns.leave(h.owned[id])
+	h.turns.Leave(h.owned[id])
 	delete(h.owned, id)
 	h.service.ends.drop(id)
 	h.mu.Unlock()
@@ -177,9 +177,11 @@ func (h *shift) order() (o order, next time.Time, err error) {
 	slices.SortFunc(line, func(a, b spot) int { return strings.Compare(a.queue, b.queue) })
 	o = order{instance: h.instance, only: h.options.Only}
 	now := h.service.now()
+	waiting := make(map[gathering.ProjectID]bool, len(line))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, p := range line {
+		waiting[p.project()] = true
 		switch {
 		case p.queue == suspects && h.suspect != "":
 		case !p.ready.After(now):
@@ -190,8 +192,8 @@ func (h *shift) order() (o order, next time.Time, err error) {
 	}
 	// Set before the slots are counted: whoever gives one back from now on rings.
 	h.backlog.Store(len(o.due) > 0)
-	h.turns.forget(line)
-	o.slots, o.turns = min(h.free, claimBatch), h.turns.clone()
+	h.turns.Forget(func(p gathering.ProjectID) bool { return waiting[p] })
+	o.slots, o.turns = min(h.free, claimBatch), h.turns.Clone()
 	return o, next, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/fair"
 )
 
 // WorkerOptions configure a [Worker]. Zero values mean the defaults named.
@@ -176,7 +177,7 @@ func (w *Worker) begin(ctx context.Context) (*shift, error) {
 		instance: gathering.NewInstanceID(w.service.now()),
 		free:     w.options.Slots,
 		owned:    make(map[gathering.RunID]gathering.ProjectID),
-		turns:    newTurns(),
+		turns:    fair.New[gathering.ProjectID](),
 		lease:    lease{term: w.term(), now: time.Now},
 	}
 	h.logger = w.service.logger.With(slog.String("instance", string(h.instance)))

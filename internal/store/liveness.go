@@ -33,10 +33,15 @@ func (db *DB) HoldLiveness(ctx context.Context, key string) (Liveness, error) {
 	return l, nil
 }
 
-// Alive reports whether a process holds the key. On SQLite that is this one
-// alone: another cannot have the directory. A lost connection frees a key
+// Alive reports whether a process holds the key. On SQLite that is the one that
+// holds the directory: of another one, beside which the database was opened to
+// read, not more is known than that there is one. A lost connection frees a key
 // before its process may have noticed, so false is a hint and a fence is needed.
 func (db *DB) Alive(ctx context.Context, key string) (bool, error) {
+	if db.beside != "" {
+		_, held, err := HolderOf(db.beside)
+		return held, err
+	}
 	alive, err := db.backend.alive(ctx, key)
 	if err != nil {
 		return false, fmt.Errorf("ask for %s: %w", key, db.dialect.named(err))

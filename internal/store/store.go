@@ -46,6 +46,7 @@ type DB struct {
 	dialect   Dialect
 	backend   backend
 	directory *directory // nil on PostgreSQL and when read-only
+	beside    string     // the directory that was opened to read, perhaps beside its holder
 	logID     string
 	readOnly  bool
 	closed    atomic.Bool
@@ -119,6 +120,8 @@ func (db *DB) openDirectory(ctx context.Context, o Options) error {
 			return err
 		}
 		db.directory = directory
+	} else {
+		db.beside = o.Dir
 	}
 	lite, err := openSQLite(ctx, o)
 	if err != nil {
