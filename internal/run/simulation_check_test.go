@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gathering"
@@ -81,6 +82,37 @@ func (w *world) mayAct(i *instance, j engine.Job, what string) {
 	}
 	if end, ok := w.log(j.Run).end(j.Node); ok {
 		w.wrong("%s %s attempt %d of %s of %s, which is recorded: %s", i.name, what, j.Attempt, j.Node, j.Run, end.Type)
+	}
+}
+
+// checkTaken holds that nobody took an instance for dead that may still act.
+func (w *world) checkTaken(by *instance) {
+	rows, err := w.db.Read().Query(context.Background(), `SELECT n, id FROM sim_gone WHERE n > $1`, w.goneSeen.Load())
+	if err != nil {
+		w.t.Error(err)
+		return
+	}
+	gone := map[string]bool{}
+	err = rows.Each(func(s store.Scanner) error {
+		var n int64
+		var id string
+		err := s.Scan(&n, &id)
+		w.goneSeen.Store(max(n, w.goneSeen.Load()))
+		gone["gathering/"+id] = true
+		return err
+	})
+	if err != nil {
+		w.t.Error(err)
+	}
+	w.mu.Lock()
+	all := slices.Clone(w.instances)
+	w.mu.Unlock()
+	for key := range gone {
+		for _, i := range all {
+			if silent, alive := i.alive(key); alive && i != by {
+				w.wrong("%s takes %s for dead, which was silent for %s", by.name, i.name, silent)
+			}
+		}
 	}
 }
 

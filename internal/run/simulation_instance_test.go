@@ -22,6 +22,7 @@ type instance struct {
 	name    string
 	skew    time.Duration // of its clock
 	view    *store.DB
+	cut     func() // ends the connections
 	service *run.Service
 
 	mu       sync.Mutex
@@ -33,6 +34,7 @@ type instance struct {
 	troubles []*trouble
 	strike   *strike // what befalls it at an access to come
 	inside   int     // accesses that are being carried out
+	key      string  // of liveness, which it holds
 	beatAt   time.Time
 }
 
@@ -78,7 +80,7 @@ var errDead = errors.New("the process is dead")
 // newInstance makes an instance, whose worker is still to begin.
 func (w *world) newInstance(name string, skew time.Duration) *instance {
 	i := &instance{w: w, name: name, skew: skew, r: w.dice("instance", name), beatAt: time.Now()}
-	i.view = w.db.Through(i.gate)
+	i.view, i.cut = w.db.Through(i.gate)
 	i.service = run.NewService(run.Options{
 		DB: i.view, Pipelines: w.bind(i), Now: i.now, Logger: slog.New(traceHandler{i: i}),
 	})
@@ -118,6 +120,9 @@ func (i *instance) stop() {
 	if worker != nil {
 		worker.Stop()
 	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.key = ""
 }
 
 // die ends the instance at once.
@@ -282,10 +287,19 @@ func (i *instance) gate(ctx context.Context, a store.Access) error {
 	}
 	if err == nil && (a.Kind == store.Beating || a.Kind == store.Holding) {
 		i.mu.Lock()
-		i.beatAt = begun
+		i.key, i.beatAt = a.Key, begun
 		i.mu.Unlock()
 	}
 	return err
+}
+
+// alive reports whether the instance may act for the runs of the shift with the
+// key, and since when it was heard of.
+func (i *instance) alive(key string) (time.Duration, bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	silent := time.Since(i.beatAt)
+	return silent, !i.dead && i.key == key && silent < lease
 }
 
 // trial carries out an access, or not.
@@ -325,7 +339,14 @@ func (i *instance) do(a store.Access) error {
 		i.inside--
 		i.mu.Unlock()
 	}()
-	return a.Do()
+	if a.Kind != store.Writing || a.Straggle != nil {
+		return a.Do()
+	}
+	i.w.writes.Lock() // so that it is known who wrote
+	defer i.w.writes.Unlock()
+	err := a.Do()
+	i.w.checkTaken(i)
+	return err
 }
 
 // mishap is what becomes of a write on a flaky connection.
@@ -362,7 +383,9 @@ func (i *instance) mishap(ctx context.Context, a store.Access) error {
 	if a.Straggle == nil || !straggling {
 		return i.note("refused", errAway)
 	}
+	i.w.underWay(1)
 	i.w.tasks.Go(func() {
+		defer i.w.underWay(-1)
 		<-time.After(d)
 		i.w.trace("%s: a write of %s ago arrives: %v", i.name, d, a.Straggle())
 	})
@@ -375,9 +398,13 @@ func (i *instance) note(what string, err error) error {
 	return err
 }
 
-// straggling has batches reach the database long after their caller was told
-// that nobody knows what became of them.
-const straggling = false
+const (
+	// straggling has batches reach the database long after their caller was told
+	// that nobody knows what became of them.
+	straggling = false
+	// cutting has connections end of instances that live on.
+	cutting = false
+)
 
 // traceHandler writes what an instance logs into the trace.
 type traceHandler struct {

@@ -77,6 +77,8 @@ func simulationDatabase(t *testing.T) *store.DB {
 	for _, statement := range []string{
 		`CREATE TABLE sim_owners (n INTEGER PRIMARY KEY, run TEXT NOT NULL, epoch BIGINT NOT NULL, owner TEXT NOT NULL)`,
 		`CREATE TABLE sim_wrongs (what TEXT NOT NULL)`,
+		`CREATE TABLE sim_gone (n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL)`,
+		`CREATE TRIGGER sim_left AFTER DELETE ON instances BEGIN INSERT INTO sim_gone (id) VALUES (old.id); END`,
 		`CREATE TRIGGER sim_begun AFTER INSERT ON runs BEGIN
 			INSERT INTO sim_owners (run, epoch, owner) VALUES (new.id, new.epoch, coalesce(new.owner, '')); END`,
 		`CREATE TRIGGER sim_owned AFTER UPDATE ON runs WHEN old.owner IS NOT new.owner OR old.epoch <> new.epoch BEGIN
@@ -139,7 +141,7 @@ func (w *world) play() {
 		w.t.Errorf("seed %d: %s\nreplay it: go test ./internal/run -run TestSimulation -seed %d\n%s\n%s",
 			w.seed, strings.Join(w.wrongs, "\n\t"), w.seed, strings.Join(w.lines, "\n"), w.stories())
 	}
-	for _, table := range []string{"runs", "run_log", "run_inbox", "snapshots", "blobs", "feed", "instances", "sim_owners", "sim_wrongs"} {
+	for _, table := range []string{"runs", "run_log", "run_inbox", "snapshots", "blobs", "feed", "instances", "sim_owners", "sim_wrongs", "sim_gone"} {
 		change(w.t, w.db, `DELETE FROM `+table)
 	}
 }
@@ -202,9 +204,9 @@ func (w *world) asked(r *mathrand.Rand, what func(ctx context.Context, i *instan
 		return
 	}
 	i := pick(r, alive...)
-	w.asking(1)
+	w.underWay(1)
 	w.tasks.Go(func() {
-		defer w.asking(-1)
+		defer w.underWay(-1)
 		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 		defer cancel()
 		name, err := what(ctx, i)
@@ -222,8 +224,8 @@ func (w *world) asked(r *mathrand.Rand, what func(ctx context.Context, i *instan
 	})
 }
 
-// asking counts what is asked and not answered yet, and returns how much that is.
-func (w *world) asking(more int) int {
+// underWay counts what may still change a run, and returns how much that is.
+func (w *world) underWay(more int) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.open += more
@@ -317,6 +319,9 @@ func (w *world) befall(r *mathrand.Rand) {
 	}
 	switch r.IntN(10) {
 	case 0:
+		if r.IntN(2) == 0 && cutting {
+			i.cut()
+		}
 		i.suffer(outage, d)
 	case 1:
 		for _, one := range alive {
@@ -380,7 +385,7 @@ func (w *world) settle() {
 	from := time.Now()
 	for n := 0; ; n++ {
 		<-time.After(2 * time.Second)
-		unanswered := w.asking(0)
+		unanswered := w.underWay(0)
 		open := w.ids(`SELECT id FROM runs WHERE finished_at IS NULL ORDER BY id`)
 		if len(open) == 0 && unanswered == 0 {
 			return

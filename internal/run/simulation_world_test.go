@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,7 +29,10 @@ type world struct {
 	from    time.Time
 	specs   []pipelineSpec
 	workers run.WorkerOptions
-	tasks   sync.WaitGroup // whatever was begun and must be over at the end
+	// goneSeen is the last entry of sim_gone that was looked at.
+	goneSeen atomic.Int64
+	writes   sync.Mutex
+	tasks    sync.WaitGroup // whatever was begun and must be over at the end
 
 	mu        sync.Mutex
 	instances []*instance
@@ -36,7 +40,7 @@ type world struct {
 	made      map[string]int          // steps by run, path and key
 	accepted  []gathering.RunID       // starts and redrives that were answered well
 	cancelled map[gathering.RunID]bool
-	open      int  // what is asked and not answered yet
+	open      int  // requests without an answer, and writes that still arrive
 	over      bool // no instance begins any more
 	lines     []string
 	wrongs    []string

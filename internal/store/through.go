@@ -15,6 +15,7 @@ type Gate func(ctx context.Context, a Access) error
 // Access is one use of a database that a [Gate] is told of.
 type Access struct {
 	Kind AccessKind
+	Key  string // of liveness, where it is about one
 	// Do carries it out, whatever has become of its context meanwhile. It is
 	// called at most once, and by the gate before that returns.
 	Do func() error
@@ -38,9 +39,11 @@ const (
 // Through is the database as somebody sees it who reaches it by way of the gate
 // alone. Tests have several instances on one SQLite database so, each with its
 // own trouble. Closing it leaves the database open and lets go of the keys of
-// liveness that were taken through it, as the end of a process does.
-func (db *DB) Through(gate Gate) *DB {
-	return &DB{dialect: db.dialect, backend: &view{backend: db.backend, gate: gate}, logID: db.logID, readOnly: db.readOnly}
+// liveness that were taken through it, as the end of a process does. So does
+// cut, as the end of a connection does: the next beat takes the key again.
+func (db *DB) Through(gate Gate) (through *DB, cut func()) {
+	v := &view{backend: db.backend, gate: gate, keys: make(map[*viewLiveness]Liveness)}
+	return &DB{dialect: db.dialect, backend: v, logID: db.logID, readOnly: db.readOnly}, func() { _ = v.close() }
 }
 
 // Exclusive reports whether no other instance than this process can use the
@@ -53,26 +56,31 @@ type view struct {
 
 	gate Gate
 	mu   sync.Mutex
-	keys []Liveness
+	keys map[*viewLiveness]Liveness // that are held
 }
 
 // pass asks the gate for one access.
-func (v *view) pass(ctx context.Context, kind AccessKind, do func(ctx context.Context) error) error {
-	return v.gate(ctx, Access{Kind: kind, Do: func() error { return do(context.WithoutCancel(ctx)) }})
+func (v *view) pass(ctx context.Context, a Access, do func(ctx context.Context) error) error {
+	a.Do = func() error { return do(context.WithoutCancel(ctx)) }
+	return v.gate(ctx, a)
 }
 
 func (v *view) tx(ctx context.Context, fn func(tx *Tx) error) error {
-	return commitThrough(ctx, func(ctx context.Context, do func() error) error {
-		return v.gate(ctx, Access{Kind: Writing, Do: do})
-	}, func() error { return v.backend.tx(context.WithoutCancel(ctx), fn) })
+	return v.commit(ctx, Access{Kind: Writing}, func() error { return v.backend.tx(context.WithoutCancel(ctx), fn) })
 }
 
 func (v *view) run(ctx context.Context, b *Batch) error {
-	unheard := b.unheard()
-	lasting := context.WithoutCancel(ctx)
-	return commitThrough(ctx, func(ctx context.Context, do func() error) error {
-		return v.gate(ctx, Access{Kind: Writing, Do: do, Straggle: func() error { return v.backend.run(lasting, unheard) }})
+	lasting, unheard := context.WithoutCancel(ctx), b.unheard()
+	return v.commit(ctx, Access{
+		Kind: Writing, Straggle: func() error { return v.backend.run(lasting, unheard) },
 	}, func() error { return v.backend.run(lasting, b) })
+}
+
+func (v *view) commit(ctx context.Context, a Access, do func() error) error {
+	return commitThrough(ctx, func(ctx context.Context, do func() error) error {
+		a.Do = do
+		return v.gate(ctx, a)
+	}, do)
 }
 
 // unheard is the batch with nobody to hear its answers.
@@ -94,7 +102,7 @@ func (v *view) reader() session { return viewReader{v} }
 type viewReader struct{ view *view }
 
 func (r viewReader) exec(ctx context.Context, query string, args []any) (n int64, err error) {
-	err = r.view.pass(ctx, Writing, func(ctx context.Context) error {
+	err = r.view.pass(ctx, Access{Kind: Writing}, func(ctx context.Context) error {
 		n, err = r.view.backend.reader().exec(ctx, query, args)
 		return err
 	})
@@ -102,33 +110,33 @@ func (r viewReader) exec(ctx context.Context, query string, args []any) (n int64
 }
 
 func (r viewReader) query(ctx context.Context, query string, args []any) (rows *Rows, err error) {
-	err = r.view.pass(ctx, Reading, func(ctx context.Context) error {
+	err = r.view.pass(ctx, Access{Kind: Reading}, func(ctx context.Context) error {
 		rows, err = r.view.backend.reader().query(ctx, query, args)
 		return err
 	})
-	if err != nil && rows != nil {
-		_ = rows.rows.Close()
+	if err != nil && rows != nil { // the answer is lost
+		rows.named = func(err error) error { return err }
+		_ = rows.Close()
 		rows = nil
 	}
 	return rows, err
 }
 
-func (v *view) live(ctx context.Context, key string) (l Liveness, err error) {
-	err = v.pass(ctx, Holding, func(ctx context.Context) error {
-		l, err = v.backend.live(ctx, key)
+func (v *view) live(ctx context.Context, key string) (Liveness, error) {
+	l := &viewLiveness{view: v, key: key}
+	err := v.pass(ctx, Access{Kind: Holding, Key: key}, func(ctx context.Context) error {
+		_, err := l.take(ctx)
 		return err
 	})
-	if l == nil {
+	if err != nil {
+		_ = l.Close(ctx)
 		return nil, err
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.keys = append(v.keys, l)
-	return viewLiveness{l, v}, err
+	return l, nil
 }
 
 func (v *view) alive(ctx context.Context, key string) (alive bool, err error) {
-	err = v.pass(ctx, Asking, func(ctx context.Context) error {
+	err = v.pass(ctx, Access{Kind: Asking, Key: key}, func(ctx context.Context) error {
 		alive, err = v.backend.alive(ctx, key)
 		return err
 	})
@@ -142,20 +150,48 @@ func (v *view) close() error {
 	for _, l := range v.keys {
 		err = errors.Join(err, l.Close(context.Background()))
 	}
-	v.keys = nil
+	clear(v.keys)
 	return err
 }
 
+// viewLiveness is a key that was taken through a view.
 type viewLiveness struct {
-	Liveness
-
 	view *view
+	key  string
 }
 
-func (l viewLiveness) Beat(ctx context.Context, query string, args ...any) (n int64, err error) {
-	err = l.view.pass(ctx, Beating, func(ctx context.Context) error {
-		n, err = l.Liveness.Beat(ctx, query, args...)
+// take is the key as it is held, taken anew where it was lost.
+func (l *viewLiveness) take(ctx context.Context) (Liveness, error) {
+	l.view.mu.Lock()
+	defer l.view.mu.Unlock()
+	if held := l.view.keys[l]; held != nil {
+		return held, nil
+	}
+	held, err := l.view.backend.live(ctx, l.key)
+	if err == nil {
+		l.view.keys[l] = held
+	}
+	return held, err
+}
+
+func (l *viewLiveness) Beat(ctx context.Context, query string, args ...any) (n int64, err error) {
+	err = l.view.pass(ctx, Access{Kind: Beating, Key: l.key}, func(ctx context.Context) error {
+		held, err := l.take(ctx)
+		if err == nil {
+			n, err = held.Beat(ctx, query, args...)
+		}
 		return err
 	})
 	return n, err
+}
+
+func (l *viewLiveness) Close(ctx context.Context) error {
+	l.view.mu.Lock()
+	defer l.view.mu.Unlock()
+	held := l.view.keys[l]
+	delete(l.view.keys, l)
+	if held == nil {
+		return nil
+	}
+	return held.Close(ctx)
 }
