@@ -119,11 +119,25 @@ type deed struct {
 	do func()
 }
 
-// play plays the seed: first with all trouble, then without until all runs have
-// ended.
+// play plays the seed and holds what must be so.
 func (w *world) play() {
 	w.t.Helper()
 	defer w.admin.Close()
+	w.live()
+	if len(w.wrongs) == 0 {
+		w.check()
+	}
+	w.counts["seeds"]++
+	if len(w.wrongs) > 0 {
+		w.t.Errorf("seed %d: %s\nreplay it: go test ./internal/run -run TestSimulation -seed %d\n%s\n%s",
+			w.seed, strings.Join(w.wrongs, "\n\t"), w.seed, strings.Join(w.lines, "\n"), w.stories())
+	}
+	w.wipe()
+}
+
+// live has everything happen: first with all trouble, then without until all
+// runs have ended. Nothing of it goes on afterwards.
+func (w *world) live() {
 	for _, d := range w.plan() {
 		<-time.After(d.at - w.elapsed())
 		d.do()
@@ -131,17 +145,13 @@ func (w *world) play() {
 	w.heal()
 	w.settle()
 	w.end()
-	if len(w.wrongs) == 0 {
-		w.check()
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.counts["seeds"]++
-	if len(w.wrongs) > 0 {
-		w.t.Errorf("seed %d: %s\nreplay it: go test ./internal/run -run TestSimulation -seed %d\n%s\n%s",
-			w.seed, strings.Join(w.wrongs, "\n\t"), w.seed, strings.Join(w.lines, "\n"), w.stories())
-	}
-	for _, table := range []string{"runs", "run_log", "run_inbox", "snapshots", "blobs", "feed", "instances", "sim_owners", "sim_wrongs", "sim_gone"} {
+}
+
+// wipe leaves the database as it was found.
+func (w *world) wipe() {
+	for _, table := range []string{
+		"runs", "run_log", "run_inbox", "snapshots", "blobs", "feed", "instances", "sim_owners", "sim_wrongs", "sim_gone",
+	} {
 		change(w.t, w.db, `DELETE FROM `+table)
 	}
 }
