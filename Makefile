@@ -20,6 +20,8 @@ TESTFLAGS    ?= -count=1
 TEST_TIMEOUT ?= 10m
 FUZZTIME     ?= 30s
 SOAK_MINUTES ?= 30
+SEEDS        ?= 3000
+SOAK_SEEDS   ?= 50000
 BENCHFLAGS   ?=
 
 .PHONY: help
@@ -39,8 +41,9 @@ deps: ## see to git, a C compiler and PostgreSQL's programs; install what is mis
 	@scripts/deps.sh
 
 .PHONY: test
-test: deps ## every test, with the race detector, on SQLite and PostgreSQL
+test: deps ## every test, with the race detector, on SQLite and PostgreSQL; SEEDS (3000) of the simulation
 	CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
+	go test -timeout $(TEST_TIMEOUT) -run '^TestSimulation$$' ./internal/run -seeds $(SEEDS)
 	@scripts/deps.sh databases
 
 .PHONY: lint
@@ -74,7 +77,8 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 	scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: soak
-soak: deps ## the tests in random order, over and over for SOAK_MINUTES (30), then fuzz
+soak: deps ## SOAK_SEEDS (50000) of the simulation, the tests in random order for SOAK_MINUTES (30), then fuzz
+	go test -timeout 0 -run '^TestSimulation$$' ./internal/run -seeds $(SOAK_SEEDS)
 	end=$$(($$(date +%s) + 60 * $(SOAK_MINUTES))); \
 	while [ "$$(date +%s)" -lt "$$end" ]; do \
 		CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) -shuffle=on -count=1 ./... || exit 1; \
