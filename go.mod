@@ -7,6 +7,7 @@ require (
 	charm.land/catwalk v0.52.1
 	charm.land/fantasy v0.41.2
 	github.com/alecthomas/kong v1.17.0
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/google/go-cmp v0.7.0
 	github.com/google/jsonschema-go v0.4.3
 	github.com/hashicorp/golang-lru/v2 v2.0.7

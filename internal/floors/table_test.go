@@ -67,6 +67,7 @@ func libraries() []library {
 		{module: "charm.land/catwalk", about: "facts about models", users: []string{"internal/llm/provider"}},
 		{module: "charm.land/fantasy", about: "one interface to model providers", users: []string{"internal/agent", "internal/llm", "internal/llm/llmtest", "internal/llm/offline", "internal/llm/provider"}},
 		{module: "github.com/alecthomas/kong", about: "command line", users: []string{"internal/cli"}},
+		{module: "github.com/anishathalye/porcupine", about: "whether what several instances were told can have happened one after the other"},
 		{module: "github.com/google/go-cmp", about: "comparison"},
 		{module: "github.com/google/jsonschema-go", about: "JSON Schema from Go types", users: []string{"internal/tool"}},
 		{module: "github.com/hashicorp/golang-lru/v2", about: "a cache of bounded size", users: []string{"internal/breaker", "internal/node"}},

@@ -167,17 +167,20 @@ func (s *Service) reread(ctx context.Context, m *member) (bool, error) {
 	if own < 0 {
 		return false, nil // only consumed mail, which can be done again
 	}
-	var written []byte
-	err := s.db.Read().QueryRow(ctx, `SELECT rows FROM run_log WHERE run_id = $1 AND seq = $2`,
-		string(m.run.ID), m.logs[own].Seq).Scan(&written)
+	var (
+		written []byte
+		at      int64
+	)
+	err := s.db.Read().QueryRow(ctx, `SELECT rows, at FROM run_log WHERE run_id = $1 AND seq = $2`,
+		string(m.run.ID), m.logs[own].Seq).Scan(&written, &at)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("look whether %s was written: %w", m.run.ID, err)
 	}
-	if !bytes.Equal(written, m.logs[own].Rows) {
-		return false, errFenced
+	if at != m.logs[own].At || !bytes.Equal(written, m.logs[own].Rows) {
+		return false, errFenced // another owner may have written the same at another time
 	}
 	return true, nil
 }
