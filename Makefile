@@ -81,7 +81,7 @@ soak: deps ## SOAK_SEEDS (50000) of the simulation, the tests in random order fo
 	go test -timeout 0 -run '^TestSimulation$$' ./internal/run -seeds $(SOAK_SEEDS)
 	end=$$(($$(date +%s) + 60 * $(SOAK_MINUTES))); \
 	while [ "$$(date +%s)" -lt "$$end" ]; do \
-		CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) -shuffle=on -count=1 ./... || exit 1; \
+		GATHERING_SOAK=1 CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) -shuffle=on -count=1 ./... || exit 1; \
 	done
 	scripts/fuzz.sh $(FUZZTIME)
 

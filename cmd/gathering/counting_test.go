@@ -21,11 +21,12 @@ type counting struct {
 	server *httptest.Server
 	held   chan struct{} // closed: nobody is held any more
 
-	mu     sync.Mutex
-	random *rand.Rand
-	fine   int // requests since it last misbehaved
-	calls  []heard
-	acted  map[string]int // by call and key: the request that was acted on
+	mu      sync.Mutex
+	random  *rand.Rand
+	fine    int // requests since it last misbehaved
+	calls   []heard
+	holding int            // requests that were held since somebody asked
+	acted   map[string]int // by call and key: the request that was acted on
 }
 
 // heard is one request, whose number is its place in the list, from 1.
@@ -33,6 +34,8 @@ type heard struct {
 	call string // RUN/NODE or RUN/NODE/ITEM
 	key  string // Idempotency-Key; "" is none
 	how  manner
+	late time.Duration // of its answer, where that is late
+	held chan struct{} // closed when it is let go, where it is held
 }
 
 // manner is how a request is dealt with.
@@ -51,12 +54,12 @@ const (
 // it does not, so that nobody's circuit breaker opens.
 const between = 5
 
-func newCounting(t testing.TB, seed uint64) *counting {
-	t.Helper()
+func newCounting(tb testing.TB, seed uint64) *counting {
+	tb.Helper()
 	c := &counting{random: rand.New(rand.NewPCG(seed, 1)), acted: map[string]int{}, held: make(chan struct{})}
 	c.server = httptest.NewServer(c)
-	t.Cleanup(c.server.Close)
-	t.Cleanup(c.letGo)
+	tb.Cleanup(c.server.Close)
+	tb.Cleanup(c.letGo)
 	return c
 }
 
@@ -71,20 +74,40 @@ func (c *counting) letGo() {
 	}
 }
 
+// hold holds those who come from now on, until they are let go.
+func (c *counting) hold() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held, c.holding = make(chan struct{}), 0
+}
+
+// heldSince is how many requests were held since they were forgotten.
+func (c *counting) heldSince() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.holding
+}
+
+func (c *counting) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.holding = 0
+}
+
 // ServeHTTP implements [http.Handler].
 func (c *counting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body) // who is killed sends no more of it
-	n, how, late := c.hear(r)
-	switch how {
+	n, h := c.hear(r)
+	switch h.how {
 	case refuses:
 		http.Error(w, fmt.Sprintf("call %d is refused", n), http.StatusServiceUnavailable)
 		return
 	case dropsBefore, dropsAfter:
 		panic(http.ErrAbortHandler)
 	case answersLate:
-		wait(r, time.After(late))
+		wait(r, time.After(h.late))
 	case holds:
-		wait(r, c.held)
+		wait(r, h.held)
 	default:
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -100,16 +123,20 @@ func wait[T any](r *http.Request, event <-chan T) {
 }
 
 // hear numbers a request and, where it is to be acted on, acts.
-func (c *counting) hear(r *http.Request) (n int, how manner, late time.Duration) {
+func (c *counting) hear(r *http.Request) (int, heard) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	h := heard{call: strings.Trim(r.URL.Path, "/"), key: r.Header.Get("Idempotency-Key"), how: c.manner(r)}
+	h := heard{call: strings.Trim(r.URL.Path, "/"), key: r.Header.Get("Idempotency-Key"), how: c.manner(r), held: c.held}
+	h.late = time.Duration(20+c.random.IntN(100)) * time.Millisecond
 	c.calls = append(c.calls, h)
-	n = len(c.calls)
+	n := len(c.calls)
 	if h.how != refuses && h.how != dropsBefore && c.acted[called(r)] == 0 {
 		c.acted[called(r)] = n
 	}
-	return n, h.how, time.Duration(20+c.random.IntN(100)) * time.Millisecond
+	if h.how == holds {
+		c.holding++
+	}
+	return n, h
 }
 
 // called is a call and the key under which it is made.
@@ -133,11 +160,7 @@ func (c *counting) manner(r *http.Request) manner {
 	c.fine++
 	if bad := c.random.IntN(100); bad < 20 && c.fine > between {
 		c.fine = 0
-		how := []manner{refuses, refuses, dropsBefore, dropsAfter, dropsAfter}[bad%5]
-		if how == refuses && c.acted[called(r)] > 0 {
-			return answers // it looks a key up before it refuses what comes under it
-		}
-		return how
+		return []manner{refuses, refuses, dropsBefore, dropsAfter, dropsAfter}[bad%5]
 	}
 	if c.random.IntN(100) < 15 {
 		return answersLate

@@ -20,16 +20,16 @@ import (
 const soaking = "GATHERING_SOAK"
 
 // seed is that of a test's choices: GATHERING_SEED, or any.
-func seed(t testing.TB) uint64 {
-	t.Helper()
+func seed(tb testing.TB) uint64 {
+	tb.Helper()
 	n := rand.Uint64N(1_000_000)
 	if given := os.Getenv("GATHERING_SEED"); given != "" {
 		var err error
 		if n, err = strconv.ParseUint(given, 10, 64); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
-	t.Logf("GATHERING_SEED=%d", n)
+	tb.Logf("GATHERING_SEED=%d", n)
 	return n
 }
 
@@ -40,7 +40,7 @@ type siege struct {
 	random  *rand.Rand
 	runs    []gathering.RunID // that were accepted
 	wanted  int               // how many runs are to be accepted in all
-	begun   int // processes
+	begun   int               // processes
 	kills   int
 }
 
@@ -67,7 +67,11 @@ func TestKilledAgainAndAgain(t *testing.T) {
 			t.Parallel()
 			begun := time.Now()
 			s := newSiege(t, database)
-			s.killAgainAndAgain(atOnce, 50)
+			kills := 50
+			if os.Getenv(soaking) != "" {
+				kills, s.wanted = 4*kills, 4*s.wanted
+			}
+			s.killAgainAndAgain(atOnce, kills)
 			killed := time.Since(begun)
 			s.finish()
 			s.wantWhole()

@@ -81,27 +81,27 @@ output: "${{ nodes.part.output }}"
 
 // writeLoad writes the files of the load and returns the names of those that
 // are run.
-func writeLoad(t testing.TB, dir, address string) {
-	t.Helper()
+func writeLoad(tb testing.TB, dir, address string) {
+	tb.Helper()
 	for name, text := range loadPipelines(address) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 }
 
 // newLoad is a place with the files of the load, whose calls reach the service.
-func newLoad(t testing.TB, database string, service *counting, beat time.Duration) *place {
-	t.Helper()
-	p := &place{t: t, dir: t.TempDir()}
+func newLoad(tb testing.TB, database string, service *counting, beat time.Duration) *place {
+	tb.Helper()
+	p := &place{t: tb, dir: tb.TempDir()}
 	p.env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "GATHERING_ALLOW_PRIVATE_NETWORKS=127.0.0.1/32",
 		"GATHERING_DATA=" + filepath.Join(p.dir, "data"), "GATHERING_BEAT=" + beat.String(),
 	}
 	if database == "postgresql" {
-		p.env = append(p.env, "GATHERING_DATABASE_URL="+storetest.PostgreSQL(t).URL)
+		p.env = append(p.env, "GATHERING_DATABASE_URL="+storetest.PostgreSQL(tb).URL)
 	}
-	writeLoad(t, p.dir, service.server.URL)
+	writeLoad(tb, p.dir, service.server.URL)
 	return p
 }
 

@@ -75,7 +75,7 @@ func (h *history) take(e gathering.Event) error {
 			h.node(path).repeated++
 		}
 		return nil
-	case e.Type.EndState() != "":
+	case e.Type.EndState() != "" && len(e.Data) > 0:
 		return json.Unmarshal(e.Data, &h.end)
 	case e.Node == "":
 		return nil

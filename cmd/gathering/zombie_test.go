@@ -18,8 +18,8 @@ import (
 )
 
 // await waits until something holds.
-func await(t testing.TB, what string, holds func() bool) {
-	t.Helper()
+func await(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -28,7 +28,7 @@ func await(t testing.TB, what string, holds func() bool) {
 		select {
 		case <-tick.C:
 		case <-limit.C:
-			t.Fatalf("waited in vain for %s", what)
+			tb.Fatalf("waited in vain for %s", what)
 		}
 	}
 }
@@ -43,9 +43,14 @@ type stage struct {
 
 func newStage(t *testing.T, database string) *stage {
 	t.Helper()
+	return newStageWith(t, database, beat)
+}
+
+func newStageWith(tb testing.TB, database string, beat time.Duration) *stage {
+	tb.Helper()
 	s := &stage{pipelines: map[string]gathering.Pipeline{}}
-	s.service = newCounting(t, 1)
-	s.place = newLoad(t, database, s.service, beat)
+	s.service = newCounting(tb, 1)
+	s.place = newLoad(tb, database, s.service, beat)
 	call := func(node, method, more string) string {
 		return fmt.Sprintf(`{kind: action, action: call_api, with: {method: %s, url: "%s/${{ run.id }}/%s"}, %s}`,
 			method, s.service.server.URL, node, more)
@@ -57,7 +62,7 @@ func newStage(t *testing.T, database string) *stage {
 	} {
 		text := "name: " + name + "\nnodes:\n  start: {kind: trigger}\n  " + nodes + "\n"
 		if err := os.WriteFile(filepath.Join(s.dir, name+".yaml"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return s
