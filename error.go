@@ -43,6 +43,7 @@ const (
 	CodeDirectoryHeld  = "directory_held"   // another process holds the data directory
 	CodeUnknownOutcome = "unknown_outcome"  // a call may have acted and nobody can tell
 	CodeNotSent        = "not_sent"         // a call was stopped before anything of it left: it has not acted
+	CodeUnanswered     = "unanswered"       // a call was sent and had no answer; it may be made again
 	CodeCircuitOpen    = "circuit_open"     // the circuit breaker of what was to be called is open; nothing was called
 )
 

@@ -199,6 +199,8 @@ type NodeSkippedData struct {
 type NodeWaitingData struct {
 	Until *time.Time `json:"until,omitempty"`
 	Child RunID      `json:"child,omitempty"`
+	// Detached: only the child's start is waited for, not its end.
+	Detached bool `json:"detached,omitempty"`
 }
 
 // PipelineChangedData says which version a pipeline has now.

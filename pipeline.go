@@ -148,7 +148,8 @@ type AgentSpec struct {
 }
 
 // MaxEvents is how many events a run's log may have before the run is ended as
-// too long. What ends it follows after that.
+// too long, without those that only say that it was parked and claimed again.
+// What ends it follows after that.
 const MaxEvents = 50_000
 
 // MaxFallback is how many models an agent may fall back to.

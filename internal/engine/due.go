@@ -47,7 +47,7 @@ func (t *turn) waitedTooLong(i int) {
 	n := &t.s.nodes[i]
 	failure := gathering.FailureOf(errTooLong)
 	if n.state == gathering.NodeWaiting {
-		if n.child != "" {
+		if n.child != "" && !n.detached {
 			t.tell(n.child, MailCancel)
 		}
 		if t.mayRetry(i, failure, 0) {

@@ -41,6 +41,20 @@ func (s *State) forgetItems(i int) {
 	}
 }
 
+// spreadsChildren reports whether a map has child runs under way.
+func (s *State) spreadsChildren() bool {
+	for i := range s.graph.nodes {
+		do, ok := s.graph.nodes[i].Do.(Map)
+		if !ok || s.nodes[i].state != gathering.NodeRunning || s.nodes[i].fan.underway == 0 {
+			continue
+		}
+		if _, ok := do.Do.Do.(Child); ok {
+			return true
+		}
+	}
+	return false
+}
+
 // lookAtMap puts a map among those to be looked at.
 func (s *State) lookAtMap(i int) {
 	if f := s.nodes[i].fan; f != nil && !f.queued {

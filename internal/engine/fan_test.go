@@ -3,8 +3,10 @@ package engine_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gathering"
@@ -514,4 +516,54 @@ func TestRunThatIsTooLong(t *testing.T) {
 	if f := w.state.Failure; w.state.Run != gathering.RunFailed || f == nil || f.Code != gathering.CodeTooLong {
 		t.Errorf("got %s with %+v", w.state.Run, f)
 	}
+}
+
+// A call of unknown outcome that is to be made again is not made for ever.
+func TestUnknownOutcomesInARow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, []engine.Node{trigger("t"), with(work("a"), func(n *engine.Node) {
+		n.Do, n.OnUnknown = engine.Work{}, gathering.OnUnknownRetry
+	})}, "t→a")
+	w.send(engine.Begin{})
+	made := 0
+	for range 100 {
+		if _, working := w.running["a"]; !working {
+			break
+		}
+		made++
+		w.finish("a", unknown)
+		if !w.state.NextDue().IsZero() {
+			w.tickDue()
+		}
+	}
+	if want := 10; made != want || w.unknown() != "a" {
+		t.Errorf("the call was made %d times and is unknown: %q; want %d times, and a question", made, w.unknown(), want)
+	}
+}
+
+// A map of child runs that end one after the other is not parked after each.
+func TestMapOfChildrenLingers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, []engine.Node{trigger("t"), each("m", child("m", true), 3, 1)}, "t→m")
+		done := s.start(t.Context())
+		for i := range 3 {
+			<-time.After(100 * time.Millisecond)
+			s.log.mu.Lock()
+			var kid engine.StartChild
+			for _, c := range s.log.commits {
+				for _, start := range c.Start {
+					kid = start
+				}
+			}
+			s.log.mu.Unlock()
+			s.log.deliver(engine.Mail{ID: gathering.InboxID("box_" + kid.ID), Kind: engine.MailChildEnded, Data: fmt.Appendf(nil,
+				`{"run":%q,"node":%q,"state":"completed","output":%d}`, kid.ID, kid.Trigger.Node, i)})
+			s.ring()
+		}
+		s.wantEnding(<-done, engine.Ended)
+		if strings.Contains(s.log.history(), "run.waiting") {
+			t.Errorf("it was parked: %s", s.log.history())
+		}
+	})
 }

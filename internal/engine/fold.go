@@ -53,11 +53,15 @@ func (s *State) apply(e gathering.Event, data any) error {
 	case *gathering.RunQueuedData:
 		s.queue(e, d)
 	case *gathering.RunWaitingData:
+		s.rests++
 		s.resume(gathering.RunWaiting)
 	case *gathering.RunPausedData:
 		s.paused, s.pausedBy = true, d.By
 		s.resume(gathering.RunPaused)
 	case *gathering.RunResumedData:
+		if !d.Unpaused {
+			s.rests++
+		}
 		if d.Unpaused {
 			s.paused, s.pausedBy = false, ""
 		}
@@ -117,7 +121,7 @@ func (s *State) applyNode(i int, e gathering.Event, data any) error {
 		return s.applyStarted(i, e, d)
 	case *gathering.NodeWaitingData:
 		s.move(i, gathering.NodeWaiting)
-		n.child, n.due = d.Child, time.Time{}
+		n.child, n.detached, n.due = d.Child, d.Detached, time.Time{}
 		if d.Until != nil {
 			n.due = *d.Until
 		}
@@ -318,7 +322,7 @@ func (n *node) doubtAfter(f *gathering.Failure) bool {
 		return n.doubt
 	}
 	switch f.Code {
-	case gathering.CodeUnknownOutcome:
+	case gathering.CodeUnknownOutcome, gathering.CodeUnanswered:
 		return true
 	case gathering.CodeNotSent, gathering.CodeCircuitOpen:
 		return n.doubt

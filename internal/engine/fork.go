@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"time"
 
 	"gathering"
@@ -15,7 +16,7 @@ import (
 // keeps those that are done, unless it is named. S is the new run's state
 // before its first event, of the graph that the old run had. The error is of
 // kind invalid where a node is not there, of kind conflict where there is
-// nothing to repeat.
+// nothing to repeat, or something that may have acted and is not named.
 func Fork(s, old *State, now time.Time, data gathering.RunQueuedData, from []string) (Turn, error) {
 	f := fork{old: old, named: make(map[int]bool), again: make([]bool, len(old.graph.nodes))}
 	for _, id := range from {
@@ -31,6 +32,9 @@ func Fork(s, old *State, now time.Time, data gathering.RunQueuedData, from []str
 		f.sameInput = f.sameInput && bytes.Equal(value, old.Queued.Vars[name])
 	}
 	f.spread()
+	if err := f.refuse(); err != nil {
+		return Turn{}, err
+	}
 	origin := &gathering.Origin{Run: old.ID}
 	for _, i := range old.graph.order {
 		switch {
@@ -80,6 +84,40 @@ func (f *fork) spread() {
 			f.again[i] = f.again[i] || f.again[f.old.graph.edges[e].from]
 		}
 	}
+}
+
+// refuse returns an error where something would be done again of which nobody
+// knows whether it was done, and that was not asked for by name.
+func (f *fork) refuse() error {
+	var open []string
+	for _, i := range f.old.graph.order {
+		if f.again[i] && !f.named[i] && f.open(i) {
+			open = append(open, f.old.graph.nodes[i].ID)
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	return gathering.NewError(gathering.KindConflict, "%s of run %s may have acted and nobody can tell; what is to be done again all the same must be named as where to begin",
+		strings.Join(open, ", "), f.old.ID)
+}
+
+// open reports whether node i, or an item of it, may have acted or still does.
+func (f *fork) open(i int) bool {
+	n := &f.old.nodes[i]
+	if n.fan != nil {
+		for k := range n.fan.items {
+			if f.open(n.fan.first + k) {
+				return true
+			}
+		}
+		return false
+	}
+	work, ok := n.spec.Do.(Work)
+	if !ok || work.Idempotent && n.state != gathering.NodeUnknown {
+		return false
+	}
+	return n.state == gathering.NodeUnknown || n.state == gathering.NodeAbandoned || n.state == gathering.NodeRunning
 }
 
 // well reports whether a node ended and its outcome was dealt with.

@@ -23,7 +23,7 @@ func (w *world) fork(input string, from ...string) *world {
 
 func (w *world) tryFork(input string, from ...string) (*world, error) {
 	w.t.Helper()
-	next := &world{t: w.t, graph: w.graph, now: w.now.Add(time.Hour), running: map[string]int{}, stopped: map[string]bool{}, children: map[gathering.RunID]gathering.Trigger{}}
+	next := &world{t: w.t, graph: w.graph, now: w.now.Add(time.Hour), running: map[string]int{}, stopped: map[string]bool{}, children: map[gathering.RunID]gathering.Trigger{}, detached: map[gathering.RunID]bool{}}
 	next.state = engine.NewState(w.graph, "run_2", "run_2", "default")
 	turn, err := engine.Fork(next.state, w.state, next.now, gathering.RunQueuedData{Input: json.RawMessage(input)}, from)
 	if err != nil {
@@ -233,4 +233,33 @@ func mustGraph(t *testing.T, nodes []engine.Node, edges ...string) *engine.Graph
 		t.Fatal(err)
 	}
 	return graph
+}
+
+// What may have acted is done again only by somebody who names it.
+func TestForkOfWhatMayHaveActed(t *testing.T) {
+	t.Parallel()
+	intent := with(work("b"), func(n *engine.Node) { n.Do = engine.Work{} })
+	for name, play := range map[string]func(w *world){
+		"stopped while unknown": func(w *world) {
+			w.finish("b", unknown)
+			w.send(engine.Mail{ID: "1", Kind: engine.MailCancel})
+		},
+		"under way": func(*world) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			old := newWorld(t, []engine.Node{trigger("t"), work("a"), intent}, "t→a", "a→b")
+			old.send(engine.Begin{})
+			old.finish("a", nil)
+			play(old)
+			for _, from := range [][]string{nil, {"a"}} {
+				if _, err := old.tryFork(`1`, from...); gathering.KindOf(err) != gathering.KindConflict {
+					t.Errorf("from %v: got %v, want a conflict", from, err)
+				}
+			}
+			w := old.fork(`1`, "b")
+			w.finish("b", nil)
+			w.wantHistory("run.queued t:completed a:completed run.started b:started b:completed run.completed")
+		})
+	}
 }

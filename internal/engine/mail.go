@@ -37,6 +37,11 @@ func (t *turn) mail(m Mail) {
 		if t.read(m, &c) {
 			t.childEnded(m, c)
 		}
+	case MailChildBegun:
+		var c ChildBegunMail
+		if t.read(m, &c) {
+			t.childBegun(m, c)
+		}
 	case MailDecide:
 		var d DecideMail
 		if t.read(m, &d) {
@@ -85,6 +90,18 @@ func (t *turn) childEnded(m Mail, c ChildEndedMail) {
 			return
 		}
 		t.failed(i, failure)
+	}
+}
+
+// childBegun ends a node that only starts a child run.
+func (t *turn) childBegun(m Mail, c ChildBegunMail) {
+	i, err := t.s.find(c.Node)
+	if err != nil {
+		t.drop(m, err)
+		return
+	}
+	if n := &t.s.nodes[i]; n.state == gathering.NodeWaiting && n.child == c.Run {
+		t.completed(i, Outcome{Output: json.RawMessage(`{"run":"` + string(c.Run) + `"}`)})
 	}
 }
 
@@ -167,7 +184,7 @@ func (t *turn) unpause(by string) {
 
 func (t *turn) tellChildren(kind MailKind) {
 	for i := range t.s.all() {
-		if n := &t.s.nodes[i]; n.state == gathering.NodeWaiting && n.child != "" {
+		if n := &t.s.nodes[i]; n.state == gathering.NodeWaiting && n.child != "" && !n.detached {
 			t.tell(n.child, kind)
 		}
 	}

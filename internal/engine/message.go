@@ -61,6 +61,7 @@ const (
 	MailPause      MailKind = "pause"       // data: PauseMail
 	MailResume     MailKind = "resume"      // data: ResumeMail
 	MailChildEnded MailKind = "child_ended" // data: ChildEndedMail
+	MailChildBegun MailKind = "child_begun" // data: ChildBegunMail
 	MailWake       MailKind = "wake"        // no data: look whether something is due
 	MailDecide     MailKind = "decide"      // data: DecideMail
 )
@@ -87,6 +88,13 @@ type ChildEndedMail struct {
 	State   gathering.RunState `json:"state"`
 	Output  json.RawMessage    `json:"output,omitempty"`
 	Failure *gathering.Failure `json:"failure,omitempty"`
+}
+
+// ChildBegunMail tells a parent that a child run is stored whose end it does not
+// wait for.
+type ChildBegunMail struct {
+	Run  gathering.RunID `json:"run"`
+	Node string          `json:"node"`
 }
 
 // DecideMail is a human's word on a node whose outcome is unknown.
@@ -125,7 +133,8 @@ type StartWork struct {
 type StopWork struct{ Node int }
 
 // StartChild inserts a child run. It is carried out within the commit of its
-// turn's events.
+// turn's events, which also tells the parent where the child cannot be, and
+// where its end is not waited for, that it is there.
 type StartChild struct {
 	ID      gathering.RunID
 	Spec    ChildSpec

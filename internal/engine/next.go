@@ -119,7 +119,7 @@ func (t *turn) effect(e Effect) { t.Effects = append(t.Effects, e) }
 // ends the run when nothing is left. While the run is paused or its owner lets
 // go of it nothing is begun; what was left open is settled later.
 func (t *turn) settle() {
-	if t.err == nil && t.s.Seq >= gathering.MaxEvents {
+	if t.err == nil && t.s.Seq-t.s.rests >= gathering.MaxEvents {
 		t.stop(stopFailed, gathering.FailureOf(gathering.NewError(gathering.KindTooLarge,
 			"the run's log is over the limit of %d events", gathering.MaxEvents).WithCode(gathering.CodeTooLong)), "")
 	}
@@ -252,9 +252,10 @@ func (t *turn) end(i int, skipped string) {
 	case gathering.NodeRetrying:
 		t.cancelNode(i)
 	case gathering.NodeWaiting:
-		if n.child == "" {
+		switch {
+		case n.child == "":
 			t.cancelNode(i)
-		} else {
+		case !n.detached: // of one that is, mail comes at once
 			t.tell(n.child, MailCancel)
 		}
 	case gathering.NodeRunning:
@@ -332,7 +333,7 @@ func (t *turn) interrupted(i int) {
 func (t *turn) unknown(i int, err error) {
 	failure := gathering.FailureOf(err)
 	on := t.s.nodes[i].spec.OnUnknown
-	if t.s.stopping == "" && (on == gathering.OnUnknownFail || on == gathering.OnUnknownRetry) {
+	if t.s.stopping == "" && (on == gathering.OnUnknownFail || on == gathering.OnUnknownRetry && t.s.halting(i)) {
 		t.failed(i, failure)
 		return
 	}

@@ -101,11 +101,7 @@ func (t *turn) child(i int, do Child, scope *expr.Scope, input json.RawMessage) 
 	t.effect(StartChild{ID: id, Spec: spec, Trigger: gathering.Trigger{
 		Kind: "parent", Run: t.s.ID, Node: t.s.Path(i), Attempt: attempt,
 	}})
-	if !spec.Wait {
-		t.completed(i, Outcome{Output: json.RawMessage(`{"run":"` + string(id) + `"}`)})
-		return
-	}
-	t.emitNode(gathering.EventNodeWaiting, i, attempt, &gathering.NodeWaitingData{Child: id})
+	t.emitNode(gathering.EventNodeWaiting, i, attempt, &gathering.NodeWaitingData{Child: id, Detached: !spec.Wait})
 }
 
 func (t *turn) completed(i int, o Outcome) {
@@ -124,13 +120,13 @@ func (t *turn) finished(m Finished) {
 	if !ok {
 		return
 	}
-	halting, n := t.s.halting(i), t.s.nodes[i].spec
+	halting := t.s.halting(i)
 	switch {
 	case m.Failure == nil:
 		t.completed(i, m.Outcome)
 	case m.Unbegun && !halting:
 		t.postpone(i, m.Failure, 0)
-	case m.Failure.Code == gathering.CodeUnknownOutcome && n.OnUnknown == gathering.OnUnknownRetry && !halting:
+	case m.Failure.Code == gathering.CodeUnknownOutcome && t.mayRepeat(i):
 		t.retry(i, m.Failure, t.backoff(i, m.RetryAfter))
 	case m.Failure.Code == gathering.CodeUnknownOutcome:
 		t.unknown(i, m.Failure.Err())
@@ -143,6 +139,18 @@ func (t *turn) finished(m Finished) {
 	default:
 		t.failed(i, m.Failure)
 	}
+}
+
+// maxRepeats is how many attempts a call of unknown outcome gets that is to be
+// made again, unless its retry allows more. After them somebody is asked.
+const maxRepeats = 10
+
+// mayRepeat reports whether a call of unknown outcome is made again.
+func (t *turn) mayRepeat(i int) bool {
+	n := &t.s.nodes[i]
+	total := t.s.totalDeadline(i)
+	return n.spec.OnUnknown == gathering.OnUnknownRetry && !t.s.halting(i) &&
+		n.attempt < max(n.spec.Retry.MaxAttempts, maxRepeats) && (total.IsZero() || t.now.Before(total))
 }
 
 // shortestWait is how long a node waits at least for an open circuit.

@@ -75,6 +75,7 @@ type Owner struct {
 	work     map[int]context.CancelCauseFunc
 	workers  sync.WaitGroup
 	lookAt   time.Time // when to look into the inbox; zero is when the bell rings
+	moved    time.Time // when the last message came
 	until    time.Time // when work that was told to stop is left behind; zero is not yet known
 }
 
@@ -97,6 +98,7 @@ func (o *Owner) Run(ctx context.Context, turn Turn) (Ending, error) {
 	o.messages = make(chan envelope)
 	o.stopped = make(chan struct{})
 	o.work = make(map[int]context.CancelCauseFunc)
+	o.moved = o.Now()
 	// The log outlives ctx, and so does work: it is stopped by name, so that
 	// what it did by then can still be recorded.
 	logging := context.WithoutCancel(ctx)
@@ -138,7 +140,11 @@ func (o *Owner) Run(ctx context.Context, turn Turn) (Ending, error) {
 // inbox or ctx ended.
 func (o *Owner) wait(ctx context.Context) []envelope {
 	var timer <-chan time.Time
-	if due := earlier(o.State.NextDue(), o.lookAt); !due.IsZero() {
+	due := earlier(o.State.NextDue(), o.lookAt)
+	if rest := o.lingers(); rest > 0 {
+		due = earlier(due, o.Now().Add(rest))
+	}
+	if !due.IsZero() {
 		t := time.NewTimer(max(due.Sub(o.Now()), 0))
 		defer t.Stop()
 		timer = t.C
@@ -268,6 +274,9 @@ type moved struct {
 
 func (o *Owner) move(ctx context.Context, batch []envelope) (moved, error) {
 	m := moved{late: make([]bool, len(batch))}
+	if slices.ContainsFunc(batch, func(e envelope) bool { _, tick := e.message.(Tick); return !tick }) {
+		o.moved = o.Now()
+	}
 	for i, e := range batch {
 		next, err := Next(o.State, o.Now(), e.message)
 		if err != nil {
@@ -343,8 +352,23 @@ func (o *Owner) parks() bool {
 	if o.State.Working() || !o.lookAt.IsZero() {
 		return false
 	}
+	if o.lingers() > 0 {
+		return false
+	}
 	due := o.State.NextDue()
 	return due.IsZero() || due.Sub(o.Now()) >= o.ParkAfter
+}
+
+// linger is how long a run is held in memory after the end of a child, where
+// the next child is likely to end soon.
+const linger = 250 * time.Millisecond
+
+// lingers is how much longer the run is held for the next child of a map.
+func (o *Owner) lingers() time.Duration {
+	if o.moved.IsZero() || !o.State.spreadsChildren() {
+		return 0
+	}
+	return linger - o.Now().Sub(o.moved)
 }
 
 // park gives the run up until it is due or has mail. It reports false where

@@ -46,6 +46,7 @@ type (
 		Output     writtenValue            `json:"output,omitzero"`
 		Failure    *gathering.Failure      `json:"failure,omitempty"`
 		Usage      gathering.Usage         `json:"usage,omitzero"`
+		Rests      int64                   `json:"rests,omitempty"`
 		Paused     bool                    `json:"paused,omitempty"`
 		PausedBy   string                  `json:"paused_by,omitempty"`
 		Stopping   string                  `json:"stopping,omitempty"`
@@ -68,6 +69,7 @@ type (
 		Failure   *gathering.Failure  `json:"f,omitempty"`
 		Steps     []gathering.Step    `json:"steps,omitempty"`
 		Child     gathering.RunID     `json:"child,omitempty"`
+		Detached  bool                `json:"detached,omitempty"`
 		Due       time.Time           `json:"due,omitzero"`
 		StartedAt time.Time           `json:"started,omitzero"`
 		AttemptAt time.Time           `json:"attempt,omitzero"`
@@ -125,7 +127,7 @@ func (s *State) Snapshot() (Snapshot, error) {
 	w := writtenState{
 		Run: s.Run, Seq: s.Seq, Queued: s.Queued, Input: shot.value(s.Queued.Input), QueuedAt: s.QueuedAt, StartedAt: s.StartedAt, EndedAt: s.EndedAt,
 		Output: shot.value(s.Output), Failure: s.Failure, Usage: s.Usage,
-		Paused: s.paused, PausedBy: s.pausedBy, Stopping: s.stopping, StoppingAt: s.stoppingAt,
+		Rests: s.rests, Paused: s.paused, PausedBy: s.pausedBy, Stopping: s.stopping, StoppingAt: s.stoppingAt,
 		Nodes: make(map[string]writtenNode, len(s.nodes)), Edges: s.edges,
 	}
 	w.Queued.Input = nil
@@ -176,7 +178,7 @@ func (s *State) written(i int, shot *Snapshot) writtenNode {
 	n := &s.nodes[i]
 	w := writtenNode{
 		State: n.state, Attempt: n.attempt, Uncounted: n.uncounted, Call: n.call, Doubt: n.doubt, Output: shot.value(n.output),
-		Branch: n.branch, OnError: n.onError, Failure: n.failure, Steps: n.steps, Child: n.child,
+		Branch: n.branch, OnError: n.onError, Failure: n.failure, Steps: n.steps, Child: n.child, Detached: n.detached,
 		Due: n.due, StartedAt: n.startedAt, AttemptAt: n.attemptAt, EndedAt: n.endedAt, HaltedAt: n.haltedAt,
 		InPending: n.inPending, InTaken: n.inTaken,
 	}
@@ -202,7 +204,7 @@ func Restore(s *State, data []byte, value func(hash string) (json.RawMessage, er
 	w.Queued.Input = r.read(w.Input)
 	s.queue(gathering.Event{At: w.QueuedAt}, &w.Queued)
 	s.Run, s.Seq, s.StartedAt, s.EndedAt = w.Run, w.Seq, w.StartedAt, w.EndedAt
-	s.shotSeq = w.Seq
+	s.shotSeq, s.rests = w.Seq, w.Rests
 	s.Output, s.Failure, s.Usage = r.read(w.Output), w.Failure, w.Usage
 	s.paused, s.pausedBy, s.stopping, s.stoppingAt, s.edges = w.Paused, w.PausedBy, w.Stopping, w.StoppingAt, w.Edges
 	for _, f := range w.Fans {
@@ -272,7 +274,7 @@ func (r *restoring) node(path string, w writtenNode) {
 	unknown := w.Failure != nil && w.Failure.Code == gathering.CodeUnknownOutcome
 	n.doubt = w.Doubt || unknown && s.works(i) && !w.State.Terminal()
 	n.output, n.branch, n.onError, n.failure = r.read(w.Output), w.Branch, w.OnError, w.Failure
-	n.steps, n.child, n.due = w.Steps, w.Child, w.Due
+	n.steps, n.child, n.detached, n.due = w.Steps, w.Child, w.Detached, w.Due
 	n.startedAt, n.attemptAt, n.endedAt, n.haltedAt = w.StartedAt, w.AttemptAt, w.EndedAt, w.HaltedAt
 	n.inPending, n.inTaken = w.InPending, w.InTaken
 	if n.fan == nil {

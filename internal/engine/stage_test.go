@@ -33,6 +33,7 @@ type ledger struct {
 	looks    int // calls of Mail
 	folds    int // calls of Fold
 	graph    *engine.Graph
+	bell     chan struct{}
 	consumed map[gathering.InboxID]int
 
 	slow time.Duration
@@ -118,6 +119,20 @@ func (l *ledger) write(c engine.Commit) bool {
 		l.consumed[id]++
 		l.inbox = slices.DeleteFunc(l.inbox, func(m engine.Mail) bool { return m.ID == id })
 	}
+	for _, start := range c.Start {
+		if start.Spec.Wait {
+			continue
+		}
+		l.inbox = append(l.inbox, engine.Mail{
+			ID: gathering.InboxID("box_begun_" + start.ID), Kind: engine.MailChildBegun,
+			Data: fmt.Appendf(nil, `{"run":%q,"node":%q}`, start.ID, start.Trigger.Node),
+		})
+		l.arrived++
+		select {
+		case l.bell <- struct{}{}:
+		default:
+		}
+	}
 	l.parked = c.Park
 	return true
 }
@@ -181,9 +196,10 @@ func newStage(t *testing.T, nodes []engine.Node, edges ...string) *stage {
 func newStageOf(t *testing.T, graph *engine.Graph) *stage {
 	t.Helper()
 	said := &strings.Builder{}
+	bell := make(chan struct{}, 1)
 	return &stage{
-		t: t, graph: graph, log: &ledger{graph: graph, consumed: map[gathering.InboxID]int{}},
-		bell: make(chan struct{}, 1), said: said, slog: slog.New(slog.NewTextHandler(said, nil)),
+		t: t, graph: graph, log: &ledger{graph: graph, bell: bell, consumed: map[gathering.InboxID]int{}},
+		bell: bell, said: said, slog: slog.New(slog.NewTextHandler(said, nil)),
 		park: time.Second, drain: drain, begun: time.Now(),
 	}
 }

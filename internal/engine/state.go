@@ -45,6 +45,7 @@ type State struct {
 	pending    int       // nodes not begun
 	progress   bool      // a node ended since the owner last asked
 	holding    bool      // the owner lets go: nothing more is begun; not part of the log
+	rests      int64     // events that only say that the run was parked, or claimed again
 	shotSeq    int64     // of the last snapshot
 	shotBytes  int       // of events since then
 }
@@ -75,6 +76,7 @@ type node struct {
 	failure   *gathering.Failure
 	steps     []gathering.Step
 	child     gathering.RunID
+	detached  bool      // only the child's start is waited for
 	due       time.Time // of a wait or a retry; zero is none
 	startedAt time.Time // of the first attempt
 	attemptAt time.Time // of the attempt under way

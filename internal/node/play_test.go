@@ -203,6 +203,9 @@ func (l *ledger) Append(_ context.Context, c engine.Commit) error {
 	for _, s := range c.Start {
 		l.children = append(l.children, s)
 		if !s.Spec.Wait {
+			if err := l.deliver("box_begun_"+s.ID, engine.MailChildBegun, engine.ChildBegunMail{Run: s.ID, Node: s.Trigger.Node}); err != nil {
+				return err
+			}
 			continue
 		}
 		end := engine.ChildEndedMail{Run: s.ID, Node: s.Trigger.Node, State: gathering.RunCompleted, Output: s.Spec.Input}
@@ -210,16 +213,23 @@ func (l *ledger) Append(_ context.Context, c engine.Commit) error {
 			end.State, end.Output = gathering.RunFailed, nil
 			end.Failure = &gathering.Failure{Kind: gathering.KindInvalid, Message: "no"}
 		}
-		data, err := json.Marshal(end)
-		if err != nil {
+		if err := l.deliver("box_"+s.ID, engine.MailChildEnded, end); err != nil {
 			return err
 		}
-		l.arrived++
-		l.inbox = append(l.inbox, engine.Mail{ID: gathering.InboxID("box_" + s.ID), Kind: engine.MailChildEnded, Data: data})
-		select {
-		case l.bell <- struct{}{}:
-		default:
-		}
+	}
+	return nil
+}
+
+func (l *ledger) deliver(id gathering.RunID, kind engine.MailKind, mail any) error {
+	data, err := json.Marshal(mail)
+	if err != nil {
+		return err
+	}
+	l.arrived++
+	l.inbox = append(l.inbox, engine.Mail{ID: gathering.InboxID(id), Kind: kind, Data: data})
+	select {
+	case l.bell <- struct{}{}:
+	default:
 	}
 	return nil
 }

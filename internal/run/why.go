@@ -40,7 +40,7 @@ func (s *Service) why(ctx context.Context, id gathering.RunID, depth int) (gathe
 	if !report.State.Terminal() {
 		w.Waits = append(w.Waits, s.whyNodes(report)...)
 	}
-	for i := range w.Waits {
+	for i := range w.Waits[:min(len(w.Waits), mostWaits)] {
 		if child := w.Waits[i].Run; child != "" && depth < gathering.MaxDepth {
 			inner, err := s.why(ctx, child, depth+1)
 			if err != nil {
@@ -53,6 +53,9 @@ func (s *Service) why(ctx context.Context, id gathering.RunID, depth int) (gathe
 	return w, nil
 }
 
+// mostWaits is how much of what a run waits for is told in its line.
+const mostWaits = 5
+
 func whyLine(report gathering.RunReport, waits []gathering.Wait) string {
 	switch {
 	case report.State.Terminal() && report.Error != nil:
@@ -62,16 +65,15 @@ func whyLine(report gathering.RunReport, waits []gathering.Wait) string {
 	case len(waits) == 0:
 		return string(report.State) + ": its owner is about to go on"
 	}
-	const most = 5
 	var parts []string
-	for _, w := range waits[:min(len(waits), most)] {
+	for _, w := range waits[:min(len(waits), mostWaits)] {
 		if w.Node != "" {
 			parts = append(parts, w.Node+": "+w.Reason)
 		} else {
 			parts = append(parts, w.Reason)
 		}
 	}
-	if more := len(waits) - most; more > 0 {
+	if more := len(waits) - mostWaits; more > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more", more))
 	}
 	return string(report.State) + ": " + strings.Join(parts, "; ")

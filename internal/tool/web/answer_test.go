@@ -174,5 +174,5 @@ func TestBrokenGzip(t *testing.T) {
 		io.WriteString(w, "not packed at all")
 	})
 	_, err := request(t, arguments{"url": s.URL})
-	want{kind: gathering.KindUnavailable, text: host(s) + " broke off before its answer was complete"}.check(t, err)
+	want{kind: gathering.KindUnavailable, code: gathering.CodeUnanswered, text: host(s) + " broke off before its answer was complete"}.check(t, err)
 }

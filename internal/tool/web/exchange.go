@@ -97,6 +97,9 @@ func (e *exchange) failed(ctx context.Context, err error) error {
 		return fmt.Errorf("call %s: %w", e.host, ctx.Err())
 	}
 	fault := e.fault(ctx, err)
+	if e.repeatable && e.sent.Load() && fault.Kind == gathering.KindUnavailable {
+		fault = fault.WithCode(gathering.CodeUnanswered)
+	}
 	if e.repeatable || !e.sent.Load() || gathering.CodeOf(fault) == gathering.CodeOutputTooLarge {
 		return gathering.Delayed(fault, gathering.RetryAfter(err))
 	}

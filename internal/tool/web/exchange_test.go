@@ -190,6 +190,9 @@ func TestBrokenOff(t *testing.T) {
 					_, err := requestAs(t, requester(t), tool.Call{Key: "k", Idempotent: call.declared},
 						arguments{"method": call.method, "url": "http://" + server + "/?key=s3cr3t", "timeout": test.timeout})
 					w := want{kind: gathering.KindUnavailable, text: server + test.text}
+					if test.sent && call.repeatable {
+						w.code = gathering.CodeUnanswered
+					}
 					if test.sent && !call.repeatable {
 						w = want{gathering.KindConflict, unknown, call.method + " to " + server + " may have acted and nobody can tell: " + w.text}
 					}
