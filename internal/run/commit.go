@@ -21,6 +21,7 @@ import (
 // or nothing.
 type member struct {
 	run      gathering.Run // as its owner knows it: the owner and the epoch are the fence
+	shift    *shift        // whose lease it needs; nil for a run of nobody
 	now      time.Time
 	fresh    bool // the run itself is the last of the inserts
 	inserts  []insert

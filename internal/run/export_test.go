@@ -2,12 +2,12 @@ package run
 
 import (
 	"context"
-	"time"
 
 	"gathering"
 	"gathering/internal/engine"
 	"gathering/internal/event"
 	"gathering/internal/fair"
+	"gathering/internal/vital"
 )
 
 // Statements that must stay fast however many runs are stored.
@@ -51,25 +51,8 @@ func (s *Service) CommitEnd(ctx context.Context, r gathering.Run, other gatherin
 	return s.committer.Commit(ctx, m)
 }
 
-// Lease is the lease of a shift whose clock the test steps.
-type Lease struct{ shift }
-
-// NewLease returns one for instances of that beat.
-func NewLease(beat time.Duration, now func() time.Time) *Lease {
-	l := &Lease{}
-	l.lease.term, l.lease.now = patience*beat, now
-	l.lease.begin(now())
-	return l
-}
-
-// Renew begins the lease anew.
-func (l *Lease) Renew(begun time.Time) { l.lease.renew(begun) }
-
-// End ends it.
-func (l *Lease) End() { l.lease.end() }
-
-// Fence is what is asked before an effect.
-func (l *Lease) Fence() error { return l.fence() }
+// Fence is what a shift with that lease is asked before an effect.
+func Fence(l *vital.Lease) error { return (&shift{lease: l}).fence() }
 
 // Line looks how many queues wait.
 func (s *Service) Line(ctx context.Context) (int, error) {

@@ -4,35 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"gathering"
 	"gathering/internal/place"
 	"gathering/internal/store"
 )
-
-// proofs of life: what the counters of other instances were when they were
-// first looked at.
-type proofs struct {
-	mu    sync.Mutex
-	first map[gathering.InstanceID]int64
-}
-
-// alive reports whether an instance has raised its counter since it was first
-// looked at.
-func (p *proofs) alive(id gathering.InstanceID, counter int64) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	first, seen := p.first[id]
-	if !seen {
-		if p.first == nil {
-			p.first = make(map[gathering.InstanceID]int64)
-		}
-		p.first[id] = counter
-	}
-	return seen && counter != first
-}
 
 // busy lists the owners of runs with their counters.
 const busy = `SELECT owners.id, coalesce(instances.counter, 0) FROM
@@ -70,7 +47,7 @@ func (w *Worker) Idle(ctx context.Context, ahead time.Duration) (bool, error) {
 			counter int64
 		)
 		err := row.Scan(&owner, &counter)
-		idle = idle && owner != self && w.proofs.alive(owner, counter)
+		idle = idle && owner != self && w.proofs.Alive(owner, counter)
 		return err
 	})
 	if err != nil {

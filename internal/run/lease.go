@@ -1,8 +1,7 @@
 package run
 
 import (
-	"sync"
-	"time"
+	"context"
 
 	"gathering"
 )
@@ -19,65 +18,44 @@ const (
 	shortSilence = 2
 )
 
-// lease is for how long an instance may act for its runs: nobody takes it for
-// dead before. Once it has run out it stays so.
-type lease struct {
-	term time.Duration
-	now  func() time.Time // of the monotonic clock
-
-	mu   sync.Mutex
-	from time.Time
-	over bool
-}
-
 // errCutOff is why an instance does nothing more for its runs. Whether somebody
 // else has them by now is not known.
 var errCutOff = gathering.NewError(gathering.KindUnavailable,
 	"the instance is cut off from the database and may have lost the run").WithCode(gathering.CodeFenced)
 
-// begin begins the lease, as of when the instance began to make itself known.
-func (l *lease) begin(begun time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.from = begun
-}
-
-// renew prolongs the lease by a good beat, as of when it began.
-func (l *lease) renew(begun time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.remains() > 0 {
-		l.from = begun
-	}
-}
-
-// end ends the lease at once.
-func (l *lease) end() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.over = true
-}
-
-// left is how long the lease goes on; 0 when it has run out.
-func (l *lease) left() time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.remains()
-}
-
-func (l *lease) remains() time.Duration {
-	remains := l.term - l.now().Sub(l.from)
-	if l.over = l.over || remains <= 0; l.over {
-		return 0
-	}
-	return remains
-}
-
 // fence is asked before anything that another owner of the run must not see
 // done: it fails once others may take this instance for dead.
 func (h *shift) fence() error {
-	if h.lease.left() == 0 {
+	if h.lease.Left() == 0 {
 		return errCutOff
 	}
 	return nil
+}
+
+// writeHeld writes the members whose owners may still act; those who waited for
+// longer than that are refused.
+func (s *Service) writeHeld(ctx context.Context, members []*member) ([]error, error) {
+	outcomes := make([]error, len(members))
+	held := make([]*member, 0, len(members))
+	for i, m := range members {
+		if m.shift != nil {
+			outcomes[i] = m.shift.fence()
+		}
+		if outcomes[i] == nil {
+			held = append(held, m)
+		}
+	}
+	if len(held) == 0 {
+		return outcomes, nil
+	}
+	written, err := s.write(ctx, held)
+	if err != nil || len(held) == len(members) {
+		return written, err
+	}
+	for i := range members {
+		if outcomes[i] == nil {
+			outcomes[i], written = written[0], written[1:]
+		}
+	}
+	return outcomes, nil
 }

@@ -6,16 +6,17 @@ import (
 
 	"gathering"
 	"gathering/internal/run"
+	"gathering/internal/vital"
 )
 
 // An instance acts for its runs until four beats after its last good one began.
 func TestLease(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	l := run.NewLease(2*time.Second, func() time.Time { return now })
+	l := newLease(func() time.Time { return now })
 	held := func(what string, want bool) {
 		t.Helper()
-		err := l.Fence()
+		err := run.Fence(l)
 		if (err == nil) != want {
 			t.Errorf("%s: got %v", what, err)
 		}
@@ -38,14 +39,21 @@ func TestLease(t *testing.T) {
 	l.Renew(now)
 	held("after a beat that came too late", false)
 
-	l = run.NewLease(2*time.Second, func() time.Time { return now })
+	l = newLease(func() time.Time { return now })
 	held("of another instance", true)
 	now = now.Add(9 * time.Second)
 	l.Renew(now) // nobody had asked in between
 	held("after a gap", false)
 
-	l = run.NewLease(2*time.Second, func() time.Time { return now })
+	l = newLease(func() time.Time { return now })
 	l.End()
 	l.Renew(now)
 	held("taken for dead", false)
+}
+
+// newLease is that of an instance that beats every two seconds, begun now.
+func newLease(now func() time.Time) *vital.Lease {
+	l := vital.NewLease(8*time.Second, now)
+	l.Begin(now())
+	return l
 }

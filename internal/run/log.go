@@ -53,7 +53,7 @@ func (l *runLog) Append(ctx context.Context, c engine.Commit) error {
 			return err
 		}
 	}
-	m := &member{run: l.run, now: l.service.now()}
+	m := &member{run: l.run, shift: l.shift, now: l.service.now()}
 	if err := l.fill(ctx, m, c); err != nil {
 		return err
 	}

@@ -38,14 +38,14 @@ type sighting struct {
 // fails nothing of the presence is left but, perhaps, a row that others clear up.
 func (p *presence) register(ctx context.Context) error {
 	h := p.shift
-	begun := h.lease.now()
+	begun := h.lease.Now()
 	liveness, err := h.service.db.HoldLiveness(ctx, vital.Key(h.instance))
 	if err != nil {
 		return err
 	}
 	p.liveness = liveness
-	h.lease.begin(begun)
-	p.cutOff = time.AfterFunc(h.lease.left(), func() {
+	h.lease.Begin(begun)
+	p.cutOff = time.AfterFunc(h.lease.Left(), func() {
 		h.logger.ErrorContext(h.ctx, "the instance is cut off from the database and stops its work")
 		h.stop()
 	})
@@ -83,15 +83,15 @@ func (p *presence) loop(ctx context.Context) {
 func (p *presence) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*p.shift.options.Beat)
 	defer cancel()
-	begun := p.shift.lease.now()
+	begun := p.shift.lease.Now()
 	n, err := p.liveness.Beat(ctx, `UPDATE instances SET counter = counter + 1 WHERE id = $1`, string(p.shift.instance))
 	if err == nil && n == 0 {
 		p.shift.died()
 		return nil
 	}
 	if err == nil {
-		p.shift.lease.renew(begun)
-		p.cutOff.Reset(p.shift.lease.left())
+		p.shift.lease.Renew(begun)
+		p.cutOff.Reset(p.shift.lease.Left())
 		err = p.observe(ctx)
 	}
 	if err != nil {
@@ -104,7 +104,7 @@ func (p *presence) beat(ctx context.Context) error {
 
 // died ends the shift when others have its runs by now.
 func (h *shift) died() {
-	h.lease.end()
+	h.lease.End()
 	h.logger.ErrorContext(h.ctx, "others took the instance for dead; it stops its work")
 	h.stop()
 }

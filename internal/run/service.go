@@ -69,7 +69,7 @@ func NewService(o Options) *Service {
 	}
 	setDefault(&s.patience, 10*time.Second)
 	s.committer = store.NewCommitter(store.CommitterOptions[*member]{
-		Write: s.write, Reread: s.reread, Size: (*member).size, MaxMember: maxCommit, Patience: s.patience,
+		Write: s.writeHeld, Reread: s.reread, Size: (*member).size, MaxMember: maxCommit, Patience: s.patience,
 	})
 	if channel, ok := s.db.Channel(); ok {
 		s.relay = s.bell.Relay(channel, s.logger)

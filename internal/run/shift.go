@@ -13,6 +13,7 @@ import (
 
 	"gathering"
 	"gathering/internal/engine"
+	"gathering/internal/vital"
 )
 
 // shift is a worker under one registration of its instance.
@@ -26,7 +27,7 @@ type shift struct {
 	ctx    context.Context //nolint:containedctx // the lifetime of the shift, which its owners share
 	stop   context.CancelFunc
 	owners sync.WaitGroup
-	lease  lease
+	lease  *vital.Lease
 
 	mu      sync.Mutex
 	free    int
@@ -309,6 +310,9 @@ func (h *shift) end(l *runLog, ending engine.Ending, err error) {
 	switch {
 	case err == nil && ending != engine.Released:
 		return
+	case errors.Is(err, errCutOff):
+		// Perhaps nobody has it yet; if somebody has, this changes nothing.
+		err = h.service.release(ctx, l.run, 0)
 	case gathering.CodeOf(err) == gathering.CodeFenced:
 		h.logger.Warn("another instance owns the run by now", id)
 		return

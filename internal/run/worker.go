@@ -9,6 +9,7 @@ import (
 
 	"gathering"
 	"gathering/internal/fair"
+	"gathering/internal/vital"
 )
 
 // WorkerOptions configure a [Worker]. Zero values mean the defaults named.
@@ -92,7 +93,7 @@ type Worker struct {
 	ctx     context.Context //nolint:containedctx // the lifetime of the worker, which its shifts share
 	stop    context.CancelFunc
 	ended   chan struct{}
-	proofs  proofs
+	proofs  vital.Proofs
 }
 
 // localWorker is the shift of this process, if there is one.
@@ -178,7 +179,7 @@ func (w *Worker) begin(ctx context.Context) (*shift, error) {
 		free:     w.options.Slots,
 		owned:    make(map[gathering.RunID]gathering.ProjectID),
 		turns:    fair.New[gathering.ProjectID](),
-		lease:    lease{term: w.term(), now: time.Now},
+		lease:    vital.NewLease(w.term(), time.Now),
 	}
 	h.logger = w.service.logger.With(slog.String("instance", string(h.instance)))
 	h.ctx, h.stop = context.WithCancel(w.ctx)
