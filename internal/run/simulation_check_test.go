@@ -347,7 +347,10 @@ func (h history) decided(node string, attempt int) bool {
 // waited for, and what it was.
 func (w *world) checkChildren(id gathering.RunID, log history, runs map[gathering.RunID]row) {
 	for k, e := range log {
-		var data gathering.NodeWaitingData
+		var data struct {
+			Child    gathering.RunID
+			Detached bool // nobody waits for its end
+		}
 		if e.Type != gathering.EventNodeWaiting || json.Unmarshal(e.Data, &data) != nil || data.Child == "" {
 			continue
 		}
@@ -355,7 +358,7 @@ func (w *world) checkChildren(id gathering.RunID, log history, runs map[gatherin
 		if !there {
 			continue // it was refused
 		}
-		if child.parent != id {
+		if (child.parent == id) == data.Detached {
 			w.wrong("%s waits for %s, whose parent is %q", id, child.id, child.parent)
 		}
 		told := map[gathering.EventType]int{}
@@ -366,7 +369,7 @@ func (w *world) checkChildren(id gathering.RunID, log history, runs map[gatherin
 			if endsNode(after.Type) || after.Type == gathering.EventNodeRetrying {
 				told[after.Type]++
 			}
-			if after.Type == gathering.EventNodeCompleted && child.state != gathering.RunCompleted {
+			if after.Type == gathering.EventNodeCompleted && child.state != gathering.RunCompleted && !data.Detached {
 				w.wrong("%s of %s completed with its child %s %s", path(e), id, child.id, child.state)
 			}
 		}

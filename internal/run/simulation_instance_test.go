@@ -203,6 +203,20 @@ func (i *instance) rest() {
 	}
 }
 
+// restAfter waits with an answer until the instance is not frozen. What was read
+// keeps a connection, of which there are few for all instances.
+func (i *instance) restAfter(a store.Access) {
+	if a.Kind == store.Reading {
+		select {
+		case i.w.lateReads <- struct{}{}:
+			defer func() { <-i.w.lateReads }()
+		default:
+			return
+		}
+	}
+	i.rest()
+}
+
 // now is the instance's clock.
 func (i *instance) now() time.Time {
 	i.rest()
@@ -276,19 +290,22 @@ func (i *instance) seconds(least, most float64) time.Duration {
 
 // gate is where the instance meets its trouble.
 func (i *instance) gate(ctx context.Context, a store.Access) error {
+	begun := time.Now()
 	i.struck(before)
 	i.rest()
-	begun := time.Now()
 	err := i.trial(ctx, a)
 	i.struck(after)
-	i.rest()
+	i.restAfter(a)
 	if i.isDead() {
 		return errDead
 	}
-	if err == nil && (a.Kind == store.Beating || a.Kind == store.Holding) {
-		i.mu.Lock()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	switch {
+	case a.Kind == store.Leaving:
+		i.key = ""
+	case err == nil && (a.Kind == store.Beating || a.Kind == store.Holding):
 		i.key, i.beatAt = a.Key, begun
-		i.mu.Unlock()
 	}
 	return err
 }

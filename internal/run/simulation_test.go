@@ -101,7 +101,7 @@ func simulationDatabase(t *testing.T) *store.DB {
 func newWorld(t *testing.T, db *store.DB, seed uint64, counts map[string]int) *world {
 	t.Helper()
 	w := &world{
-		t: t, seed: seed, db: db, from: time.Now(), counts: counts,
+		t: t, seed: seed, db: db, from: time.Now(), counts: counts, lateReads: make(chan struct{}, 2),
 		past: map[string][]*execution{}, made: map[string]int{}, cancelled: map[gathering.RunID]bool{},
 	}
 	r := w.dice("world")

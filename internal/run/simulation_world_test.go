@@ -32,7 +32,9 @@ type world struct {
 	// goneSeen is the last entry of sim_gone that was looked at.
 	goneSeen atomic.Int64
 	writes   sync.Mutex
-	tasks    sync.WaitGroup // whatever was begun and must be over at the end
+	// lateReads has room for the answers that may be held up at a time.
+	lateReads chan struct{}
+	tasks     sync.WaitGroup // whatever was begun and must be over at the end
 
 	mu        sync.Mutex
 	instances []*instance

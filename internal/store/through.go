@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 )
@@ -34,6 +35,7 @@ const (
 	Holding                   // taking a key of liveness
 	Beating                   // a beat of [Liveness]
 	Asking                    // [DB.Alive]
+	Leaving                   // letting a key go
 )
 
 // Through is the database as somebody sees it who reaches it by way of the gate
@@ -129,8 +131,7 @@ func (v *view) live(ctx context.Context, key string) (Liveness, error) {
 		return err
 	})
 	if err != nil {
-		_ = l.Close(ctx)
-		return nil, err
+		return nil, errors.Join(err, v.forget(l))
 	}
 	return l, nil
 }
@@ -145,13 +146,25 @@ func (v *view) alive(ctx context.Context, key string) (alive bool, err error) {
 
 func (v *view) close() error {
 	v.mu.Lock()
-	defer v.mu.Unlock()
+	keys := slices.Collect(maps.Keys(v.keys))
+	v.mu.Unlock()
 	var err error
-	for _, l := range v.keys {
-		err = errors.Join(err, l.Close(context.Background()))
+	for _, l := range keys {
+		err = errors.Join(err, v.forget(l))
 	}
-	clear(v.keys)
 	return err
+}
+
+// forget lets a key go.
+func (v *view) forget(l *viewLiveness) error {
+	v.mu.Lock()
+	held := v.keys[l]
+	delete(v.keys, l)
+	v.mu.Unlock()
+	if held == nil {
+		return nil
+	}
+	return held.Close(context.Background())
 }
 
 // viewLiveness is a key that was taken through a view.
@@ -186,12 +199,5 @@ func (l *viewLiveness) Beat(ctx context.Context, query string, args ...any) (n i
 }
 
 func (l *viewLiveness) Close(ctx context.Context) error {
-	l.view.mu.Lock()
-	defer l.view.mu.Unlock()
-	held := l.view.keys[l]
-	delete(l.view.keys, l)
-	if held == nil {
-		return nil
-	}
-	return held.Close(ctx)
+	return l.view.pass(ctx, Access{Kind: Leaving, Key: l.key}, func(context.Context) error { return l.view.forget(l) })
 }
