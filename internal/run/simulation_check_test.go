@@ -347,10 +347,7 @@ func (h history) decided(node string, attempt int) bool {
 // waited for, and what it was.
 func (w *world) checkChildren(id gathering.RunID, log history, runs map[gathering.RunID]row) {
 	for k, e := range log {
-		var data struct {
-			Child    gathering.RunID
-			Detached bool // nobody waits for its end
-		}
+		var data gathering.NodeWaitingData
 		if e.Type != gathering.EventNodeWaiting || json.Unmarshal(e.Data, &data) != nil || data.Child == "" {
 			continue
 		}

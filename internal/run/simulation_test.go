@@ -25,7 +25,7 @@ import (
 
 var (
 	oneSeed   = flag.Int64("seed", -1, "the one seed that the simulation plays; -1 is many")
-	manySeeds = flag.Int("seeds", 200, "how many seeds the simulation plays")
+	manySeeds = flag.Int("seeds", 100, "how many seeds the simulation plays")
 )
 
 // TestSimulation plays random runs on one to five instances that share a
