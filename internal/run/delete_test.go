@@ -12,6 +12,7 @@ import (
 	"gathering"
 	"gathering/internal/engine"
 	"gathering/internal/expr"
+	"gathering/internal/run"
 	"gathering/internal/store"
 	"gathering/internal/store/storetest"
 )
@@ -30,8 +31,8 @@ func big(t *testing.T) *pipelines {
 	p := newPipelines()
 	output := randomText(1 << 20)
 	long := does("a", func(ctx context.Context, j engine.Job) (engine.Outcome, error) {
-		for i := range 20 {
-			step := gathering.Step{Key: fmt.Sprint(i), Kind: gathering.StepTool, Result: randomText(40 << 10)}
+		for i := range 12 {
+			step := gathering.Step{Key: fmt.Sprint(i), Kind: gathering.StepTool, Result: randomText(33 << 10)}
 			if err := j.Record(ctx, step); err != nil {
 				return engine.Outcome{}, err
 			}
@@ -57,7 +58,7 @@ func (h *house) allEnded(db *store.DB) {
 func TestDelete(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		h := openHouse(t, db, big(t)).work()
+		h := openHouse(t, db, big(t)).workWith(run.WorkerOptions{})
 		other := h.start("inner")
 		h.allEnded(db)
 		before := kept(t, db)
@@ -90,7 +91,7 @@ func TestDeleteGivesRoomBack(t *testing.T) {
 	t.Parallel()
 	options := storetest.SQLite(t)
 	db := storetest.Open(t, options)
-	h := openHouse(t, db, big(t)).work()
+	h := openHouse(t, db, big(t)).workWith(run.WorkerOptions{})
 	size := func() int64 {
 		t.Helper()
 		info, err := os.Stat(filepath.Join(options.Dir, "gathering.db"))
@@ -117,7 +118,7 @@ func TestDeleteGivesRoomBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := size(); full < empty+20<<20 || got > empty+1<<20 {
+	if got := size(); full < empty+10<<20 || got > empty+1<<20 {
 		t.Errorf("the file had %d bytes, then %d, and after all was deleted %d", empty, full, got)
 	}
 }
@@ -163,7 +164,7 @@ func TestDeleteAtEveryCommit(t *testing.T) {
 		db := open(store.Options{Commit: s.commit})
 		for n := 1; ; n++ {
 			s.aim(n)
-			h := openHouse(t, db, big(t)).work()
+			h := openHouse(t, db, big(t)).workWith(run.WorkerOptions{})
 			id := h.start("outer")
 			h.allEnded(db)
 			h.worker.Stop()
