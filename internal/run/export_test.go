@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"time"
 
 	"gathering"
 	"gathering/internal/engine"
@@ -49,6 +50,13 @@ func (s *Service) CommitEnd(ctx context.Context, r gathering.Run, other gatherin
 	m.inserts = append(m.inserts, insertOf(child, m.now))
 	m.update = &update{state: gathering.RunFailed, finished: m.now.UnixMicro(), dead: m.now.UnixMicro(), seen: seen}
 	return s.committer.Commit(ctx, m)
+}
+
+// Steady is what a shift with that lease and beats of two seconds is asked
+// right before an effect.
+func Steady(ctx context.Context, l *vital.Lease) error {
+	h := &shift{lease: l, ctx: ctx, options: WorkerOptions{Beat: 2 * time.Second}}
+	return h.steady()
 }
 
 // Fence is what a shift with that lease is asked before an effect.

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"time"
 
 	"gathering"
 )
@@ -30,6 +31,31 @@ func (h *shift) fence() error {
 		return errCutOff
 	}
 	return nil
+}
+
+// steady is asked right before anything is done outside. Others take an
+// instance for dead after a short silence already if its key is free, which it
+// may not have noticed: by then it waits for its next beat, or its end.
+func (h *shift) steady() error {
+	const sure = patience - shortSilence // of the lease's beats, that many are left
+	if h.lease.Left() > sure*h.options.Beat {
+		return h.fence()
+	}
+	look := time.NewTicker(max(h.options.Beat/20, time.Millisecond))
+	defer look.Stop()
+	for {
+		switch left := h.lease.Left(); {
+		case left == 0:
+			return errCutOff
+		case left > sure*h.options.Beat:
+			return nil
+		}
+		select {
+		case <-look.C:
+		case <-h.ctx.Done():
+			return errCutOff
+		}
+	}
 }
 
 // writeHeld writes the members whose owners may still act; those who waited for

@@ -1,7 +1,9 @@
 package run_test
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gathering"
@@ -49,6 +51,51 @@ func TestLease(t *testing.T) {
 	l.End()
 	l.Renew(now)
 	held("taken for dead", false)
+}
+
+// What is done outside waits while others might take the instance for dead,
+// for the next beat or for the end of the lease.
+func TestEffectsWaitForABeat(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		age   time.Duration // of the last good beat
+		beat  time.Duration // when the next one comes; 0 is never
+		stop  time.Duration // when the shift ends; 0 is never
+		waits time.Duration
+		fails bool
+	}{
+		{"fresh", time.Second, 0, 0, 0, false},
+		{"a beat in time", 5 * time.Second, time.Second, 0, time.Second, false},
+		{"no beat", 5 * time.Second, 0, 0, 3 * time.Second, true},
+		{"the shift ends", 5 * time.Second, 0, time.Second, time.Second, true},
+		{"over", 8 * time.Second, 0, 0, 0, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := newLease(time.Now)
+				<-time.After(test.age)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if test.beat > 0 {
+					time.AfterFunc(test.beat, func() { l.Renew(time.Now()) })
+				}
+				if test.stop > 0 {
+					time.AfterFunc(test.stop, cancel)
+				}
+				from := time.Now()
+				err := run.Steady(ctx, l)
+				if took := time.Since(from); took < test.waits || took > test.waits+100*time.Millisecond {
+					t.Errorf("it waited %s, want %s", took, test.waits)
+				}
+				if (err != nil) != test.fails {
+					t.Errorf("got %v", err)
+				}
+			})
+		})
+	}
 }
 
 // newLease is that of an instance that beats every two seconds, begun now.

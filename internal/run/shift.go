@@ -293,7 +293,7 @@ func (h *shift) own(l *runLog, state *engine.State, turn engine.Turn) {
 
 func (h *shift) move(l *runLog, state *engine.State, turn engine.Turn) {
 	owner := &engine.Owner{
-		State: state, Log: l, Now: h.service.now, Bell: l.rings, Fence: h.fence,
+		State: state, Log: l, Now: h.service.now, Bell: l.rings, Fence: h.steady,
 		ParkAfter: h.options.ParkAfter, Drain: h.options.Drain, Logger: h.logger,
 	}
 	ending, err := owner.Run(h.ctx, turn)
