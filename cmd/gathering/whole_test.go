@@ -286,11 +286,15 @@ func (s *siege) wantAllowed(call string, n *past, heard *account) {
 		}
 		return
 	}
+	again := 0 // what may come under the same key, once somebody has said that it had not acted
+	if policy == "ask" && n.toldRetry > 0 {
+		again = n.toldRetry + n.refused
+	}
 	for key, times := range heard.keys {
 		switch {
 		case key == "":
 			bad("a request came without a key")
-		case policy == "ask" && times > 1+n.toldRetry, policy == "fail" && times > 1:
+		case policy != "again" && times > 1+again:
 			bad("%d requests under one key that nobody asked for", times)
 		}
 	}

@@ -110,6 +110,9 @@ func (s *stage) row(id gathering.RunID) gathering.Run {
 // and the process has not heard so yet. It reports false where it came too late.
 func (s *stage) stopBetween(r *process, id gathering.RunID) bool {
 	s.t.Helper()
+	await(s.t, "the pause before the call", func() bool {
+		return s.history(s.App, id).node("pause").state == gathering.EventNodeWaiting
+	})
 	err := s.DB.Tx(s.t.Context(), func(tx *store.Tx) error {
 		// Who holds this lock lets nobody else commit to the feed, and so to a log.
 		if _, err := tx.Exec(s.t.Context(), tx.Dialect().FeedLock()); err != nil {
