@@ -57,7 +57,7 @@ func (s *sqliteBackend) open(ctx context.Context, o Options) error {
 		"synchronous(full)",
 		"foreign_keys(on)",
 		"journal_size_limit(67108864)",
-		"cache_size(-4096)",
+		"cache_size(-16384)",
 		"wal_autocheckpoint(4000)", // pages: what many runs write again and again is copied less often
 	))
 	if err != nil {
