@@ -83,6 +83,54 @@ func (b *bare) run(ctx context.Context) error {
 	return nil
 }
 
+// fill stores runs that have ended in another database.
+func (b *bare) fill(ctx context.Context, db *store.DB, runs int) error {
+	const atOnce = 500
+	p := &b.pattern
+	for ; runs > 0; runs -= atOnce {
+		var (
+			batch         store.Batch
+			ended, logged [][]any
+		)
+		for range min(runs, atOnce) {
+			id := string(gathering.NewRunID(time.Now()))
+			ended = append(ended, append(p.values(id, "completed", nil), p.finished))
+			for _, l := range p.logs {
+				logged = append(logged, []any{id, l.seq, p.created, l.version, l.rows})
+			}
+		}
+		batch.Rows(`INSERT INTO runs (`+runColumns+`, finished_at) {values}`, append(runTypes(), integer("finished_at")), ended, nil)
+		batch.Rows(insertLog, logTypes(), logged, nil)
+		if err := db.Run(ctx, &batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	runColumns = `id, project, pipeline, version, state, owner, epoch, inbox, crashes, priority, queue, labels,
+		root_run, depth, min_engine, created_at`
+	insertLog = `INSERT INTO run_log (run_id, seq, at, version, rows) {values}`
+)
+
+func runTypes() []store.Column {
+	return []store.Column{
+		text("id"), text("project"), text("pipeline"), integer("version"), text("state"), text("owner"), integer("epoch"),
+		integer("inbox"), integer("crashes"), integer("priority"), text("queue"), text("labels"), text("root_run"),
+		integer("depth"), integer("min_engine"), integer("created_at"),
+	}
+}
+
+func logTypes() []store.Column {
+	return []store.Column{text("run_id"), integer("seq"), integer("at"), integer("version"), {Name: "rows", Type: store.Bytes}}
+}
+
+// values are those of a run's row.
+func (p *pattern) values(id, state string, owner any) []any {
+	return []any{id, p.project, p.pipeline, p.version, state, owner, 1, 0, 0, 0, p.queue, p.labels, id, 0, 1, p.created}
+}
+
 func text(name string) store.Column    { return store.Column{Name: name, Type: store.Text} }
 func integer(name string) store.Column { return store.Column{Name: name, Type: store.Int} }
 
@@ -96,9 +144,7 @@ func (b *bare) write(ctx context.Context, steps []step) ([]error, error) {
 	for _, s := range steps {
 		l := p.logs[s.n]
 		if s.n == 0 {
-			first = append(first, []any{
-				s.run, p.project, p.pipeline, p.version, "running", p.owner, 1, 0, 0, 0, p.queue, p.labels, s.run, 0, 1, p.created,
-			})
+			first = append(first, p.values(s.run, "running", p.owner))
 		}
 		if s.n == len(p.logs)-1 {
 			ended = append(ended, []any{s.run, "completed", nil, p.finished})
@@ -106,15 +152,8 @@ func (b *bare) write(ctx context.Context, steps []step) ([]error, error) {
 		logs = append(logs, []any{s.run, l.seq, p.created, l.version, l.rows})
 		entries = append(entries, `["`+s.run+`",`+strconv.FormatInt(l.seq, 10)+`,`+strconv.FormatInt(l.last, 10)+`]`)
 	}
-	batch.Rows(`INSERT INTO runs (id, project, pipeline, version, state, owner, epoch, inbox, crashes, priority, queue, labels,
-		root_run, depth, min_engine, created_at) {values}`,
-		[]store.Column{
-			text("id"), text("project"), text("pipeline"), integer("version"), text("state"), text("owner"), integer("epoch"),
-			integer("inbox"), integer("crashes"), integer("priority"), text("queue"), text("labels"), text("root_run"),
-			integer("depth"), integer("min_engine"), integer("created_at"),
-		}, first, nil)
-	batch.Rows(`INSERT INTO run_log (run_id, seq, at, version, rows) {values}`,
-		[]store.Column{text("run_id"), integer("seq"), integer("at"), integer("version"), {Name: "rows", Type: store.Bytes}}, logs, nil)
+	batch.Rows(`INSERT INTO runs (`+runColumns+`) {values}`, runTypes(), first, nil)
+	batch.Rows(insertLog, logTypes(), logs, nil)
 	batch.Rows(`UPDATE runs SET state = {state}, owner = {owner}, finished_at = {finished_at} {from} WHERE runs.id = {id}`,
 		[]store.Column{text("id"), text("state"), text("owner"), integer("finished_at")}, ended, nil)
 	batch.Exec(b.db.Dialect().FeedLock())

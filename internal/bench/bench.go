@@ -30,6 +30,8 @@ type Options struct {
 	// Duration is how long runs are measured, and again how long the bare
 	// limit is; 5 s.
 	Duration time.Duration
+	// Stored is how many runs that have ended are in the database beforehand.
+	Stored int
 }
 
 // Result is what was measured.
@@ -109,6 +111,9 @@ func measure(ctx context.Context, a *app.App, db *store.DB, o Options) (Result, 
 		return result, err
 	}
 	defer bare.close()
+	if err := bare.fill(ctx, a.DB, o.Stored); err != nil {
+		return result, err
+	}
 	limit := &contest{one: bare.run, inflight: o.Inflight}
 	if err := limit.turn(ctx, turn); err != nil {
 		return result, err

@@ -16,17 +16,20 @@ type benchRunsCmd struct {
 	Nodes    int           `default:"5" help:"Nodes of work after the trigger."`
 	Inflight int           `default:"256" help:"Runs under way at once."`
 	Duration time.Duration `default:"5s" help:"How long runs are measured, and as long again their bare limit."`
+	Stored   int           `default:"0" help:"Runs that have ended and are stored beforehand."`
 	JSON     bool          `name:"json" help:"Print one JSON document."`
 }
 
 // Run measures runs.
 func (c *benchRunsCmd) Run(ctx context.Context, s *shell) error {
-	if c.Nodes < 1 || c.Inflight < 1 || c.Duration <= 0 {
+	if c.Nodes < 1 || c.Inflight < 1 || c.Duration <= 0 || c.Stored < 0 {
 		return &usageError{fmt.Errorf("--nodes, --inflight and --duration must be more than 0")}
 	}
 	ctx, stop := s.interruptible(ctx)
 	defer stop()
-	result, err := bench.Runs(ctx, bench.Options{App: s.appOptions(), Nodes: c.Nodes, Inflight: c.Inflight, Duration: c.Duration})
+	result, err := bench.Runs(ctx, bench.Options{
+		App: s.appOptions(), Nodes: c.Nodes, Inflight: c.Inflight, Duration: c.Duration, Stored: c.Stored,
+	})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -61,7 +61,9 @@ type turn struct {
 
 // newTurn begins a turn at now, cut to the microseconds that the log keeps.
 func newTurn(s *State, now time.Time) *turn {
-	return &turn{s: s, g: s.graph, now: now.UTC().Truncate(time.Microsecond)}
+	t := &turn{s: s, g: s.graph, now: now.UTC().Truncate(time.Microsecond)}
+	t.Events = make([]gathering.Event, 0, 2) // most turns end a node and start the next
+	return t
 }
 
 func (t *turn) message(m Message) {

@@ -293,6 +293,10 @@ func (o *Owner) move(ctx context.Context, batch []envelope) (moved, error) {
 			o.Logger.ErrorContext(ctx, "passed over mail", slog.String("error", dropped.Error()))
 		}
 		m.late[i] = len(next.Events) == 0
+		if len(batch) == 1 {
+			m.turn.Events, m.turn.Effects = next.Events, next.Effects
+			break
+		}
 		m.turn.Events = append(m.turn.Events, next.Events...)
 		m.turn.Effects = append(m.turn.Effects, next.Effects...)
 	}

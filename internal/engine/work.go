@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"gathering"
@@ -69,7 +70,7 @@ func (o *Owner) job(e StartWork) Job {
 	id := o.State.Path(e.Node)
 	return Job{
 		Run: o.State.ID, Root: o.State.Root, Project: o.State.Project, Workspace: o.State.Queued.Workspace,
-		Node: id, Attempt: e.Attempt, Key: fmt.Sprintf("%s/%s/%d", o.State.ID, id, n.call), Input: n.input,
+		Node: id, Attempt: e.Attempt, Key: string(o.State.ID) + "/" + id + "/" + strconv.Itoa(n.call), Input: n.input,
 		Steps: append([]gathering.Step(nil), n.steps...),
 		Fence: o.fence,
 		Record: func(ctx context.Context, step gathering.Step) error {

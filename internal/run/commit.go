@@ -31,6 +31,8 @@ type member struct {
 	consumed []gathering.InboxID
 	mail     []mail
 	snapshot *snapshot
+
+	since int64 // the age of the database when the owner's last commit was written, see [store.Guard]
 }
 
 // insert is a run to be inserted. What is empty or zero is NULL, or 0 where
@@ -147,6 +149,7 @@ func (s *Service) write(ctx context.Context, members []*member) ([]error, error)
 	}
 	outcomes := make([]error, len(members))
 	for i, m := range members {
+		m.since = w.age
 		if m.fresh {
 			continue
 		}
@@ -162,26 +165,28 @@ func (s *Service) write(ctx context.Context, members []*member) ([]error, error)
 }
 
 // reread finds out whether a commit happened whose answer was lost. A commit
-// is whole, so its log row tells of everything.
+// is whole, so its log row tells of everything. A row that looks the same may be
+// another owner's, who did the same again: while the epoch is that of the
+// member, it is not. Whoever has lost the run need not know more.
 func (s *Service) reread(ctx context.Context, m *member) (bool, error) {
 	own := slices.IndexFunc(m.logs, func(l event.Row) bool { return l.Stream == string(m.run.ID) })
 	if own < 0 {
 		return false, nil // only consumed mail, which can be done again
 	}
 	var (
-		written []byte
-		at      int64
+		written   []byte
+		at, epoch int64
 	)
-	err := s.db.Read().QueryRow(ctx, `SELECT rows, at FROM run_log WHERE run_id = $1 AND seq = $2`,
-		string(m.run.ID), m.logs[own].Seq).Scan(&written, &at)
+	err := s.db.Read().QueryRow(ctx, `SELECT l.rows, l.at, r.epoch FROM run_log l JOIN runs r ON r.id = l.run_id WHERE l.run_id = $1 AND l.seq = $2`,
+		string(m.run.ID), m.logs[own].Seq).Scan(&written, &at, &epoch)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("look whether %s was written: %w", m.run.ID, err)
 	}
-	if at != m.logs[own].At || !bytes.Equal(written, m.logs[own].Rows) {
-		return false, errFenced // another owner may have written the same at another time
+	if !bytes.Equal(written, m.logs[own].Rows) || at != m.logs[own].At || !m.fresh && epoch != m.run.Epoch {
+		return false, errFenced
 	}
 	return true, nil
 }
@@ -195,6 +200,7 @@ type writer struct {
 	batch    *store.Batch
 	dialect  store.Dialect
 	verdicts []int64 // of the members, in their order
+	age      int64
 }
 
 // guarded are the columns of rows that are written for members who are held.
@@ -217,6 +223,7 @@ func (m *member) number(i int) int64 {
 
 func (w *writer) guard(members []*member) {
 	locked := make(map[gathering.RunID]bool, len(members))
+	since := make([]int64, len(members))
 	var rows [][]any
 	for i, m := range members {
 		if m.fresh {
@@ -226,6 +233,9 @@ func (w *writer) guard(members []*member) {
 		seen := int64(-1)
 		if m.update != nil {
 			seen = m.update.seen
+		}
+		if seen < 0 {
+			since[i] = m.since // batches take nobody's run away; only mail comes by them
 		}
 		rows = append(rows, []any{m.number(i), string(m.run.ID), m.run.Epoch, string(m.run.Owner), seen})
 	}
@@ -239,9 +249,11 @@ func (w *writer) guard(members []*member) {
 	}
 	w.batch.Guard(`SELECT w.member, CASE WHEN r.epoch <> w.epoch OR coalesce(r.owner, '') <> w.owner THEN 0
 			WHEN w.seen >= 0 AND r.inbox <> w.seen THEN 2 ELSE 1 END AS verdict
-		FROM {rows} JOIN runs r ON r.id = w.id`+w.dialect.Locking("ORDER BY r.id FOR NO KEY UPDATE OF r"),
-		guarded(text("id"), integer("epoch"), text("owner"), integer("seen")), rows, len(members),
-		func(verdicts []int64) { w.verdicts = verdicts })
+			FROM {rows} JOIN runs r ON r.id = w.id`+w.dialect.Locking("ORDER BY r.id FOR NO KEY UPDATE OF r"), store.Guard{
+		Columns: guarded(text("id"), integer("epoch"), text("owner"), integer("seen")),
+		Rows:    rows, Members: len(members), Since: since,
+		Verdicts: func(verdicts []int64, age int64) { w.verdicts, w.age = verdicts, age },
+	})
 }
 
 // A new run's columns: those that every run has and those that few have.

@@ -24,6 +24,7 @@ type runLog struct {
 	bounded    bool    // by a concurrency key
 	fresh      *insert // the run's row, while it is still to be inserted
 	inboxSeen  int64
+	member     member          // of the commit that is being made
 	rings      <-chan struct{} // there may be mail
 	stopRings  func()
 }
@@ -53,7 +54,8 @@ func (l *runLog) Append(ctx context.Context, c engine.Commit) error {
 			return err
 		}
 	}
-	m := &member{run: l.run, shift: l.shift, now: l.service.now()}
+	m := &l.member // nobody has the last one any more
+	*m = member{run: l.run, shift: l.shift, now: l.service.now(), logs: m.logs[:0], since: m.since}
 	if err := l.fill(ctx, m, c); err != nil {
 		return err
 	}

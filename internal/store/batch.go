@@ -63,9 +63,7 @@ type statement struct {
 	columns []Column
 	rows    [][]any // portable; nil for a single statement
 	scan    func(row Scanner) error
-	// verdicts takes the answers of a guard.
-	verdicts func(verdicts []int64)
-	members  int // of a guard
+	guard   *Guard
 }
 
 type statementKind int
@@ -115,13 +113,30 @@ func (b *Batch) Rows(query string, columns []Column, rows [][]any, scan func(row
 	b.addRows(statement{kind: many, query: query, args: args, columns: columns, rows: rows, scan: scan})
 }
 
-// Guard adds the statement that decides which of so many members are written.
-// It selects the columns member and verdict from {rows}, and locks what it
-// looked at; a member that it does not select has the verdict 0. Those whose
-// verdict is [Held] are written; a verdict is from 0 to 1023. verdicts is told them, the first member's
-// first. There is one guard to a batch. A row of member 0 is only locked.
-func (b *Batch) Guard(query string, columns []Column, rows [][]any, members int, verdicts func(verdicts []int64)) {
-	b.addRows(statement{kind: guard, query: query, columns: columns, rows: rows, members: members, verdicts: verdicts})
+// Guard decides which of the members of a batch are written.
+type Guard struct {
+	Columns []Column
+	// Rows belong to one member each; one of member 0 is only locked.
+	Rows    [][]any
+	Members int
+	// Since is, for each member, the age of the database at which it was held
+	// the last time; 0 is never. While the age is the same it is held without
+	// being asked about. So no batch may take from another's member what its
+	// guard looks at, unless that has 0 here. Nil is 0 for all.
+	Since []int64
+	// Verdicts is told those on the members and the age. On SQLite, where all
+	// that is written passes one writer, every write that is no batch raises
+	// it; on PostgreSQL, where others write too, it is always 0.
+	Verdicts func(verdicts []int64, age int64)
+}
+
+// Guard adds the statement that decides, once for all statements after it,
+// which members are written. There is one to a batch. It selects the columns
+// member and verdict from {rows}, and locks what it looks at. A member that it
+// does not select has the verdict 0; those whose verdict is [Held] are written.
+// A verdict is from 0 to 1023.
+func (b *Batch) Guard(query string, g Guard) {
+	b.addRows(statement{kind: guard, query: query, columns: g.Columns, rows: g.Rows, guard: &g})
 }
 
 // Guarded is like [Batch.Rows] for the rows of members: the first column is
@@ -142,7 +157,7 @@ func (b *Batch) Joined(query string, members []int64, texts []string, args ...an
 }
 
 func (b *Batch) addRows(s statement) {
-	if len(s.rows) == 0 {
+	if len(s.rows) == 0 && s.kind != guard {
 		return
 	}
 	for i, row := range s.rows {

@@ -168,9 +168,11 @@ func TestBatchGuard(t *testing.T) {
 			members, texts = append(members, 0), append(texts, `["new"]`)
 			columns := []store.Column{column("member", store.Int), column("id", store.Text)}
 			var b store.Batch
-			b.Guard(`SELECT w.member, CASE WHEN r.epoch = w.epoch THEN 1 ELSE 7 END AS verdict FROM {rows} JOIN runs r ON r.id = w.id `+
-				db.Dialect().Locking("ORDER BY r.id FOR NO KEY UPDATE OF r"), append(slices.Clip(columns), column("epoch", store.Int)), guards, len(test.epochs),
-				func(v []int64) { verdicts = slices.Clone(v) })
+			b.Guard(`SELECT w.member, CASE WHEN r.epoch = w.epoch THEN 1 ELSE 7 END AS verdict FROM {rows} JOIN runs r ON r.id = w.id`+
+				db.Dialect().Locking("ORDER BY r.id FOR NO KEY UPDATE OF r"), store.Guard{
+				Columns: append(slices.Clip(columns), column("epoch", store.Int)), Rows: guards, Members: len(test.epochs),
+				Verdicts: func(v []int64, _ int64) { verdicts = slices.Clone(v) },
+			})
 			b.Guarded(`UPDATE runs SET epoch = runs.epoch + 100 {from} WHERE runs.id = {id}`, columns, without(guards[:len(test.epochs)], 2))
 			b.Guarded(`INSERT INTO run_inbox (run_id, id, data, kind, at) {values} ON CONFLICT (run_id, id) DO NOTHING`,
 				append(slices.Clip(columns), column("box", store.Text), column("data", store.Bytes), column("kind", store.Text), column("at", store.Int)), rows)
@@ -208,6 +210,61 @@ func without(rows [][]any, columns int) [][]any {
 		cut[i] = row[:columns]
 	}
 	return cut
+}
+
+// Who was held is not asked about again until something else than a batch was
+// written. PostgreSQL, where others write, asks each time.
+func TestBatchGuardSince(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		insertRuns(t, db, 1)
+		guard := func(epoch int, since int64) (verdict, age int64) {
+			var b store.Batch
+			b.Guard(`SELECT w.member, 1 AS verdict FROM {rows} JOIN runs r ON r.id = w.id AND r.epoch = w.epoch`+db.Dialect().Locking("FOR UPDATE OF r"), store.Guard{
+				Columns: []store.Column{column("member", store.Int), column("id", store.Text), column("epoch", store.Int)},
+				Rows:    [][]any{{1, "run_0", epoch}}, Members: 1, Since: []int64{since},
+				Verdicts: func(v []int64, at int64) { verdict, age = v[0], at },
+			})
+			if err := db.Run(t.Context(), &b); err != nil {
+				t.Fatal(err)
+			}
+			return verdict, age
+		}
+		want := func(about string, epoch int, since, verdict int64) int64 {
+			t.Helper()
+			got, age := guard(epoch, since)
+			if got != verdict {
+				t.Errorf("%s: got the verdict %d, want %d", about, got, verdict)
+			}
+			return age
+		}
+		age := want("asked", 1, 0, store.Held)
+		lite := db.Dialect().Database == store.SQLite
+		if (age > 0) != lite {
+			t.Errorf("got the age %d", age)
+		}
+		want("another epoch", 2, 0, 0)
+		unasked := int64(0)
+		if lite {
+			unasked = store.Held
+		}
+		want("held since", 2, age, unasked)
+		var other store.Batch
+		other.Exec(`DELETE FROM meta WHERE key = 'none'`)
+		if err := db.Run(t.Context(), &other); err != nil {
+			t.Fatal(err)
+		}
+		want("held since, before another batch", 2, age, unasked)
+		err := db.Tx(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Exec(t.Context(), `UPDATE runs SET epoch = 3`)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want("held before a transaction", 1, age, 0)
+		want("asked after it", 3, age, store.Held)
+	})
 }
 
 // A batch without a member that is held has nothing to join.

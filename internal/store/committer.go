@@ -99,6 +99,9 @@ func (c *Committer[M]) Commit(ctx context.Context, member M) error {
 	if !c.enqueue(e) {
 		return errClosed()
 	}
+	if ctx.Done() == nil {
+		return <-e.done
+	}
 	select {
 	case err := <-e.done:
 		return err

@@ -213,13 +213,17 @@ func (p *postgresBackend) run(ctx context.Context, b *Batch) error {
 // queue adds the statement to a batch. An error of its scan function is put
 // into scanned: by then the server has been told to commit.
 func (s *statement) queue(batch *pgx.Batch, scanned *error) {
+	if s.kind == guard && len(s.rows) == 0 {
+		s.guard.Verdicts(make([]int64, s.guard.Members), 0)
+		return
+	}
 	query, args := s.query, s.args
 	if s.kind != single {
 		query = postgresQuery(query, s.shape())
 		args = append(slices.Clip(args), s.columnArrays()...)
 	}
 	if s.kind == guard {
-		args = append(args, int64(s.members))
+		args = append(args, int64(s.guard.Members))
 	}
 	queued := batch.Queue(query, args...)
 	scan := s.scan
@@ -227,7 +231,7 @@ func (s *statement) queue(batch *pgx.Batch, scanned *error) {
 		scan = func(row Scanner) error {
 			var answers []int64
 			err := row.Scan(&answers)
-			s.verdicts(answers)
+			s.guard.Verdicts(answers, 0)
 			return err
 		}
 	}

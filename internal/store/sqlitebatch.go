@@ -17,6 +17,7 @@ import (
 type sqliteBatches struct {
 	conn  *sql.Conn
 	plans map[planKey]*plan
+	age   int64 // how often something that is no batch was written, from 1
 }
 
 // A planKey names a statement for a number of rows. Texts are constants of the
@@ -34,7 +35,7 @@ type plan struct {
 }
 
 func newSQLiteBatches(conn *sql.Conn) *sqliteBatches {
-	return &sqliteBatches{conn: conn, plans: make(map[planKey]*plan)}
+	return &sqliteBatches{conn: conn, plans: make(map[planKey]*plan), age: 1}
 }
 
 // close ends the statements. The connection is still open.
@@ -163,33 +164,42 @@ func (p *plan) exec(row []any) error {
 
 // judge asks for the verdicts on the members, many at a time.
 func (s *sqliteBatches) judge(st *statement, members *sqliteMembers) error {
-	*members = make(sqliteMembers, st.members)
+	g := st.guard
+	*members = make(sqliteMembers, g.Members)
+	for i, since := range g.Since {
+		if since == s.age {
+			(*members)[i] = Held
+		}
+	}
 	values := make([]any, 0, len(st.rows)*len(st.columns))
 	for _, row := range st.rows {
-		if row[0] != int64(0) { // which is to be locked, and everything is
+		if row[0] != int64(0) && !members.held(row) { // what is only to be locked is: everything
 			values = append(values, row...)
 		}
 	}
-	err := s.conn.Raw(func(conn any) error {
-		for _, n := range []int{64, 16, 4, 1} {
-			width := n * len(st.columns)
-			for ; len(values) >= width; values = values[width:] {
-				p, err := s.plan(conn, st, n)
-				if err != nil {
-					return err
-				}
-				p.bind(values[:width])
-				if err := p.verdicts(*members); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
+	err := s.conn.Raw(func(conn any) error { return s.ask(conn, st, values, *members) })
 	if err == nil {
-		st.verdicts(*members)
+		g.Verdicts(*members, s.age)
 	}
 	return err
+}
+
+// ask asks about the rows whose values follow one another.
+func (s *sqliteBatches) ask(conn any, st *statement, values []any, members sqliteMembers) error {
+	for _, n := range []int{64, 16, 4, 1} {
+		width := n * len(st.columns)
+		for ; len(values) >= width; values = values[width:] {
+			p, err := s.plan(conn, st, n)
+			if err != nil {
+				return err
+			}
+			p.bind(values[:width])
+			if err := p.verdicts(members); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // verdicts reads those of the members whose rows are bound.

@@ -92,8 +92,10 @@ func (b *Batch) unheard() *Batch {
 		if s := &u.statements[i]; s.scan != nil {
 			s.scan = func(Scanner) error { return nil }
 		}
-		if s := &u.statements[i]; s.verdicts != nil {
-			s.verdicts = func([]int64) {}
+		if s := &u.statements[i]; s.guard != nil {
+			deaf := *s.guard
+			deaf.Verdicts = func([]int64, int64) {}
+			s.guard = &deaf
 		}
 	}
 	return u

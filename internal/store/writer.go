@@ -238,6 +238,7 @@ func (w *writer) let(j *job, tx *Tx) error {
 	}
 	select {
 	case j.turn <- tx:
+		w.batches.age++
 		return <-j.ran
 	case <-j.cancelled:
 		return errGone
