@@ -303,7 +303,7 @@ func (l *runLog) ring(m *member, c engine.Commit) {
 	bell := &l.service.bell
 	bell.Ring(topicLog(l.run.ID))
 	if c.Ended != nil {
-		l.service.ends.tell(l.run.ID)
+		l.service.ends.Tell(string(l.run.ID))
 		bell.Ring(topicEnd(l.run.ID))
 	}
 	bound := func(in insert) bool { return in.concurrencyKey != "" }

@@ -312,13 +312,13 @@ func (s *Service) restore(ctx context.Context, state *engine.State) error {
 
 // Wait returns when the run has ended or ctx has.
 func (s *Service) Wait(ctx context.Context, id gathering.RunID) error {
-	if here := s.ends.of(id); here != nil {
+	if here := s.ends.Of(string(id)); here != nil {
 		select {
-		case <-here.over:
+		case <-here.Over():
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if here.ended {
+		if here.Ended() {
 			return nil
 		}
 	}

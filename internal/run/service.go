@@ -52,7 +52,7 @@ type Service struct {
 	patience  time.Duration
 	bell      event.Bell
 	relay     *event.Relay // nil where there are no other processes
-	ends      ends
+	ends      event.Ends
 	vitals    vital.Vitals
 	committer *store.Committer[*member]
 	local     localWorker

@@ -66,7 +66,7 @@ func (h *shift) reserve(r gathering.Run) bool {
 	}
 	h.free--
 	h.owned[r.ID] = r.Project
-	h.service.ends.expect(r.ID)
+	h.service.ends.Expect(string(r.ID))
 	h.turns.Take(r.Project)
 	if r.Crashes >= suspicious {
 		h.suspect = r.ID
@@ -81,7 +81,7 @@ func (h *shift) giveBack(id gathering.RunID) {
 	h.free++
 	h.turns.Leave(h.owned[id])
 	delete(h.owned, id)
-	h.service.ends.drop(id)
+	h.service.ends.Drop(string(id))
 	h.mu.Unlock()
 	h.owners.Done()
 	h.clear(id)
