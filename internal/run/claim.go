@@ -222,15 +222,16 @@ func (s *Service) release(ctx context.Context, r gathering.Run, pause time.Durat
 // maxCrashes is how often in a row a run may fail to be moved.
 const maxCrashes = 4
 
-// orphan puts back the runs of an instance that is dead.
-func (s *Service) orphan(ctx context.Context, dead gathering.InstanceID) error {
+// orphan puts back the runs of an instance that is dead, unless it has raised
+// its counter since.
+func (s *Service) orphan(ctx context.Context, dead gathering.InstanceID, counter int64) error {
 	var n int64
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
 		// This comes first: it waits for what the instance is just claiming.
-		if _, err := tx.Exec(ctx, `DELETE FROM instances WHERE id = $1`, string(dead)); err != nil {
+		gone, err := tx.Exec(ctx, `DELETE FROM instances WHERE id = $1 AND counter = $2`, string(dead), counter)
+		if err != nil || gone == 0 {
 			return err
 		}
-		var err error
 		n, err = tx.Exec(ctx, `UPDATE runs SET owner = NULL, state = $2, crashes = crashes + 1, ready_at = $3 WHERE owner = $1`,
 			string(dead), string(gathering.RunRecovering), s.now().UnixMicro())
 		return err

@@ -120,10 +120,10 @@ var (
 // of which it says nothing is fenced: the run is gone.
 const hasMail = 2
 
-// write writes the members in one transaction. Rows that are there already are
-// left as they are: what an owner of one epoch wrote at a sequence is one thing
-// only. A new run whose ID is taken fails the transaction, so that nothing of
-// it meets the run that has the ID.
+// write writes the members in one transaction. A log row that is there already
+// fails it: the transaction may be the repetition of one whose answer was lost,
+// and nothing of that is written twice. So does a new run whose ID is taken, so
+// that nothing of it meets the run that has the ID.
 func (s *Service) write(ctx context.Context, members []*member) ([]error, error) {
 	var b store.Batch
 	w := &writer{batch: &b, dialect: s.db.Dialect()}
@@ -351,7 +351,7 @@ func (w *writer) appendLogs(members []*member) {
 		}
 	}
 	w.batch.Guarded(`INSERT INTO run_log (run_id, seq, at, version, rows)
-		{values} ON CONFLICT (run_id, seq) DO NOTHING`,
+		{values}`,
 		guarded(text("run_id"), integer("seq"), integer("at"), integer("version"), binary("rows")), rows)
 }
 
@@ -414,8 +414,8 @@ func (w *writer) sendMail(members []*member) {
 		}
 	}
 	columns := guarded(text("run_id"), text("id"), text("kind"), integer("at"))
-	w.batch.Guarded(`INSERT INTO run_inbox (run_id, id, kind, at, data)
-		SELECT w.run_id, w.id, w.kind, w.at, w.data FROM {rows} JOIN runs r ON r.id = w.run_id AND r.finished_at IS NULL
+	w.batch.Guarded(`INSERT INTO run_inbox (run_id, id, kind, at, n, data)
+		SELECT w.run_id, w.id, w.kind, w.at, r.inbox + 1, w.data FROM {rows} JOIN runs r ON r.id = w.run_id AND r.finished_at IS NULL
 		WHERE true ON CONFLICT (run_id, id) DO NOTHING`,
 		append(slices.Clip(columns), binary("data")), entries)
 	w.batch.Guarded(`UPDATE runs SET inbox = runs.inbox + 1,

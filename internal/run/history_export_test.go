@@ -2,7 +2,9 @@ package run
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"gathering"
@@ -41,5 +43,13 @@ func (s *Service) ReleaseRun(ctx context.Context, r gathering.Run) error { retur
 
 // Orphan does to an instance what others do to the dead.
 func (s *Service) Orphan(ctx context.Context, dead gathering.InstanceID) error {
-	return s.orphan(ctx, dead)
+	var counter int64
+	err := s.db.Read().QueryRow(ctx, `SELECT counter FROM instances WHERE id = $1`, string(dead)).Scan(&counter)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.orphan(ctx, dead, counter)
 }

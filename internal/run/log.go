@@ -331,7 +331,10 @@ func (l *runLog) Mail(ctx context.Context) ([]engine.Mail, error) {
 	if err := q.QueryRow(ctx, `SELECT inbox FROM runs WHERE id = $1`, string(l.run.ID)).Scan(&seen); err != nil {
 		return nil, fmt.Errorf("read the inbox count of %s: %w", l.run.ID, err)
 	}
-	rows, err := q.Query(ctx, `SELECT id, kind, data FROM run_inbox WHERE run_id = $1 ORDER BY at, id`, string(l.run.ID))
+	// Whoever was told that the run stops is right whatever else has come. All
+	// other entries are in the order in which they were committed.
+	rows, err := q.Query(ctx, `SELECT id, kind, data FROM run_inbox WHERE run_id = $1
+		ORDER BY CASE WHEN kind = 'cancel' THEN 0 ELSE 1 END, n, at, id`, string(l.run.ID))
 	if err != nil {
 		return nil, fmt.Errorf("read the inbox of %s: %w", l.run.ID, err)
 	}

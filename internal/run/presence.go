@@ -118,6 +118,7 @@ type pulse struct {
 // observe puts back the runs of instances that are dead.
 func (p *presence) observe(ctx context.Context) error {
 	db := p.shift.service.db
+	asked := time.Now() // what is read is no older, however late the answer is
 	rows, err := db.Read().Query(ctx, `SELECT id, counter, beat FROM instances WHERE id <> $1`, string(p.shift.instance))
 	if err != nil {
 		return fmt.Errorf("look at the other instances: %w", err)
@@ -138,12 +139,12 @@ func (p *presence) observe(ctx context.Context) error {
 		return fmt.Errorf("look at the other instances: %w", err)
 	}
 	for id, is := range others {
-		dead, err := p.dead(ctx, id, is)
+		dead, err := p.dead(ctx, id, is, asked)
 		if err != nil {
 			return err
 		}
 		if dead {
-			if err := p.shift.service.orphan(ctx, id); err != nil {
+			if err := p.shift.service.orphan(ctx, id, is.counter); err != nil {
 				return err
 			}
 		}
@@ -159,7 +160,7 @@ func (p *presence) observe(ctx context.Context) error {
 	return nil
 }
 
-func (p *presence) dead(ctx context.Context, id gathering.InstanceID, is pulse) (bool, error) {
+func (p *presence) dead(ctx context.Context, id gathering.InstanceID, is pulse, asked time.Time) (bool, error) {
 	db := p.shift.service.db
 	if db.Exclusive() {
 		alive, err := db.Alive(ctx, vital.Key(id))
@@ -171,7 +172,7 @@ func (p *presence) dead(ctx context.Context, id gathering.InstanceID, is pulse) 
 		return false, nil
 	}
 	beat := max(is.beat, p.shift.options.Beat)
-	switch silent := time.Since(last.since); {
+	switch silent := asked.Sub(last.since); {
 	case silent >= silence*beat:
 		return true, nil
 	case silent >= shortSilence*beat:

@@ -150,14 +150,16 @@ func TestCancelStopsWork(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		p := newPipelines()
-		stopped := make(chan struct{})
+		began, stopped := make(chan struct{}), make(chan struct{})
 		p.add(t, "long", []engine.Node{trigger(), does("a", func(ctx context.Context, _ engine.Job) (engine.Outcome, error) {
+			close(began)
 			<-ctx.Done()
 			close(stopped)
 			return engine.Outcome{}, ctx.Err()
 		})}, "t→a")
 		h := openHouse(t, db, p).work()
 		id := h.start("long")
+		<-began
 		if err := h.Cancel(t.Context(), id, "me"); err != nil {
 			t.Fatal(err)
 		}

@@ -2,7 +2,9 @@ package run
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -252,14 +254,16 @@ func (s *Service) insertFresh(ctx context.Context, f fresh) (gathering.Run, erro
 func (s *Service) send(ctx context.Context, id gathering.RunID, kind engine.MailKind, data []byte) error {
 	now := s.now()
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
-		updated, err := tx.Exec(ctx, `UPDATE runs SET inbox = inbox + 1,
+		var n int64
+		err := tx.QueryRow(ctx, `UPDATE runs SET inbox = inbox + 1,
 			ready_at = CASE WHEN owner IS NULL THEN $2 ELSE ready_at END
-			WHERE id = $1 AND finished_at IS NULL AND ($3 = 'cancel' OR concurrency_key IS NULL OR granted_at IS NOT NULL)`,
-			string(id), now.UnixMicro(), string(kind))
-		if err != nil {
+			WHERE id = $1 AND finished_at IS NULL AND ($3 = 'cancel' OR concurrency_key IS NULL OR granted_at IS NOT NULL)
+			RETURNING inbox`,
+			string(id), now.UnixMicro(), string(kind)).Scan(&n)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		if updated == 0 {
+		if err != nil {
 			r, err := readRun(ctx, tx, id)
 			if err != nil {
 				return err
@@ -269,8 +273,8 @@ func (s *Service) send(ctx context.Context, id gathering.RunID, kind engine.Mail
 			}
 			return gathering.NewError(gathering.KindConflict, "run %s has ended: %s", id, r.State)
 		}
-		_, err = tx.Exec(ctx, `INSERT INTO run_inbox (run_id, id, kind, data, at) VALUES ($1, $2, $3, $4, $5)`,
-			string(id), string(gathering.NewInboxID(now)), string(kind), store.Encode(data), now.UnixMicro())
+		_, err = tx.Exec(ctx, `INSERT INTO run_inbox (run_id, id, kind, data, at, n) VALUES ($1, $2, $3, $4, $5, $6)`,
+			string(id), string(gathering.NewInboxID(now)), string(kind), store.Encode(data), now.UnixMicro(), n)
 		return err
 	})
 	if err != nil {

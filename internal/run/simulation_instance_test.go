@@ -397,7 +397,7 @@ func (i *instance) mishap(ctx context.Context, a store.Access) error {
 		<-time.After(d)
 		return err
 	}
-	if a.Straggle == nil || !straggling {
+	if a.Straggle == nil {
 		return i.note("refused", errAway)
 	}
 	i.w.underWay(1)
@@ -414,14 +414,6 @@ func (i *instance) note(what string, err error) error {
 	i.w.count("write " + strings.Fields(what)[0])
 	return err
 }
-
-const (
-	// straggling has batches reach the database long after their caller was told
-	// that nobody knows what became of them.
-	straggling = false
-	// cutting has connections end of instances that live on.
-	cutting = false
-)
 
 // traceHandler writes what an instance logs into the trace.
 type traceHandler struct {

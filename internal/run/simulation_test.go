@@ -329,7 +329,7 @@ func (w *world) befall(r *mathrand.Rand) {
 	}
 	switch r.IntN(10) {
 	case 0:
-		if r.IntN(2) == 0 && cutting {
+		if r.IntN(2) == 0 {
 			i.cut()
 		}
 		i.suffer(outage, d)

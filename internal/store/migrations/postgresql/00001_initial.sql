@@ -97,13 +97,14 @@ CREATE TABLE feed (
     entries TEXT COLLATE "C" NOT NULL
 );
 
--- What others have to say to a run's owner.
+-- What others have to say to a run's owner: n is the count of its inbox with it.
 CREATE TABLE run_inbox (
     run_id TEXT COLLATE "C" NOT NULL,
     id     TEXT COLLATE "C" NOT NULL,
     kind   TEXT COLLATE "C" NOT NULL,
     data   BYTEA,
     at     BIGINT NOT NULL,
+    n      BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (run_id, id)
 );
 

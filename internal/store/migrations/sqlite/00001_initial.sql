@@ -98,13 +98,14 @@ CREATE TABLE feed (
     entries TEXT   NOT NULL
 );
 
--- What others have to say to a run's owner.
+-- What others have to say to a run's owner: n is the count of its inbox with it.
 CREATE TABLE run_inbox (
     run_id TEXT   NOT NULL,
     id     TEXT   NOT NULL,
     kind   TEXT   NOT NULL,
     data   BLOB,
     at     BIGINT NOT NULL,
+    n      BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (run_id, id)
 ) WITHOUT ROWID;
 
