@@ -423,11 +423,12 @@ func (w *writer) sendMail(members []*member) {
 		FROM {rows} WHERE runs.id = w.run_id AND runs.finished_at IS NULL`, columns, counts)
 }
 
-// clear removes what is in the inbox of a run that ends.
+// clear removes what is in the inbox of a run that ends, unless it ends on the
+// condition that nothing ever was.
 func (w *writer) clear(members []*member) {
 	var ended [][]any
 	for i, m := range members {
-		if m.update != nil && m.update.finished != 0 {
+		if m.update != nil && m.update.finished != 0 && m.update.seen != 0 {
 			ended = append(ended, []any{m.number(i), string(m.run.ID)})
 		}
 	}

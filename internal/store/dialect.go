@@ -149,9 +149,12 @@ func postgresQuery(query string, s shape) string {
 		return expanded
 	}
 	members := strconv.Itoa(s.given + len(s.columns) + 1)
+	// Whom the guard does not select is there with 0. A join with v would take
+	// as long as there are members, for each.
 	return "WITH v AS MATERIALIZED (" + expanded + ") SELECT set_config('" + verdicts +
-		"', array_agg(coalesce(v.verdict, 0) ORDER BY m.member)::text, true)::bigint[]" +
-		" FROM generate_series(1, $" + members + "::bigint) AS m(member) LEFT JOIN v ON v.member = m.member"
+		"', array_agg(m.verdict ORDER BY m.member)::text, true)::bigint[] FROM (SELECT n.member, max(n.verdict) AS verdict FROM" +
+		" (SELECT v.member, v.verdict FROM v WHERE v.member > 0" +
+		" UNION ALL SELECT member, 0 FROM generate_series(1, $" + members + "::bigint) AS s(member)) AS n GROUP BY n.member) AS m"
 }
 
 // expansion is a query with the source of its rows.

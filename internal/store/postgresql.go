@@ -72,6 +72,11 @@ func postgresConfig(url string) (*pgx.ConnConfig, error) {
 	config.RuntimeParams["synchronous_commit"] = "on"
 	config.RuntimeParams["lock_timeout"] = "5s"
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = "5s"
+	// Every statement looks rows up by an index. A plan made while a table was
+	// small would otherwise read all of it, and be kept until the next ANALYZE.
+	for _, off := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
+		config.RuntimeParams[off] = "off"
+	}
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "gathering"
 	}

@@ -5,10 +5,19 @@ import (
 	"database/sql"
 	"errors"
 	"sync"
+	"time"
 )
 
-// maxGroup is how many functions one transaction of the writer takes.
-const maxGroup = 64
+const (
+	// maxGroup is how many functions one transaction of the writer takes.
+	maxGroup = 64
+	// afresh is for how long the writer writes with one page cache. The
+	// connections of a process share the room of theirs: one that lost pages to
+	// others while there was no more room never gets them back, and reads from
+	// the file what it has just let go of. Emptied, the caches fill with what is
+	// in use.
+	afresh = 2 * time.Second
+)
 
 // writer is the one goroutine through which everything is written to SQLite. It
 // gathers what waits into one transaction, hands the connection to each caller
@@ -135,10 +144,15 @@ func (w *writer) loop() {
 	defer w.conn.Close()
 	defer w.statements.close()
 	defer w.batches.close()
+	emptied := time.Now()
 	for {
 		select {
 		case first := <-w.queue:
 			w.write(w.gather(first))
+			if now := time.Now(); now.Sub(emptied) > afresh {
+				_ = w.do("PRAGMA shrink_memory") // what matters is written
+				emptied = now
+			}
 		case <-w.closing:
 			return
 		}
