@@ -97,7 +97,7 @@ func TestCalls(t *testing.T) {
 		"cut":            {`with: {url: "URL/cut"}`, gathering.NodeCompleted, 2, 0},
 		"cut for good":   {`with: {method: POST, url: "URL/cut"}, on_unknown: fail`, gathering.NodeFailed, 1, 1},
 		"cut and again":  {`with: {method: POST, url: "URL/cut"}, on_unknown: retry`, gathering.NodeCompleted, 2, 1},
-		"cut, no matter": {`with: {method: POST, url: "URL/cut"}, idempotent: true`, gathering.NodeCompleted, 2, 2},
+		"cut, no matter": {`with: {method: POST, url: "URL/cut"}, idempotent: true`, gathering.NodeCompleted, 2, 1}, // nobody knows what came of the first
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
