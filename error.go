@@ -33,6 +33,7 @@ const (
 	CodeMail           = "mail"             // the run has mail that its owner must read first
 	CodeOutputTooLarge = "output_too_large" // a node's value is over MaxValueBytes
 	CodeTooLong        = "too_long"         // a run's log is over its event limit
+	CodeTurnTooLarge   = "turn_too_large"   // a run would write too many bytes at once
 	CodeCrashedHost    = "crashed_host"     // a run was given up after it took its host down repeatedly
 	CodeModelMissing   = "model_missing"    // no such model, or its key is not set
 	CodeContextTooLong = "context_too_long" // a conversation is longer than its model can take

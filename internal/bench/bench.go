@@ -164,7 +164,8 @@ type contest struct {
 
 func (c *contest) reset() { c.took, c.latencies = 0, nil }
 
-// turn keeps as many under way as there are to be, and waits for the last.
+// turn keeps as many under way as there are to be, and waits for the last. It
+// makes one each at least.
 func (c *contest) turn(ctx context.Context, length time.Duration) error {
 	began := time.Now()
 	end := began.Add(length)
@@ -175,7 +176,8 @@ func (c *contest) turn(ctx context.Context, length time.Duration) error {
 	for range c.inflight {
 		group.Go(func() {
 			var mine []time.Duration
-			for at := time.Now(); at.Before(end); at = time.Now() {
+			for len(mine) == 0 || time.Now().Before(end) {
+				at := time.Now()
 				if err := c.one(ctx); err != nil {
 					failed <- err
 					break

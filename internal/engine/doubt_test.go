@@ -210,9 +210,52 @@ func TestDecisionsNameNodesExactly(t *testing.T) {
 	w.send(engine.Begin{})
 	w.crash()
 	for _, path := range []string{"m[x]", "m[", "m[0", "m[00]", "m[0,1]", "m[2]", "", "[0]"} {
-		if err := w.state.CheckDecision(engine.DecideMail{Node: path, As: engine.DecideDone}); gathering.KindOf(err) != gathering.KindNotFound {
+		if _, err := w.state.CheckDecision(engine.DecideMail{Node: path, As: engine.DecideDone}); gathering.KindOf(err) != gathering.KindNotFound {
 			t.Errorf("%q: got %v, want that there is no such node", path, err)
 		}
+	}
+}
+
+// TestDecisionsAreAboutOneAttempt holds that of two who decide at once the
+// second does not decide what the first began.
+func TestDecisionsAreAboutOneAttempt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, []engine.Node{trigger("t"), {ID: "a", Do: engine.Work{}}}, "t→a")
+	w.send(engine.Begin{})
+	w.crash()
+	attempt, err := w.state.CheckDecision(engine.DecideMail{Node: "a", As: engine.DecideDone})
+	if err != nil || attempt != 1 {
+		t.Fatalf("got attempt %d, %v, want 1", attempt, err)
+	}
+	w.decide("a", engine.DecideRetry)
+	w.crash()
+	late := engine.DecideMail{Node: "a", Attempt: attempt, As: engine.DecideDone}
+	if _, err := w.state.CheckDecision(late); gathering.KindOf(err) != gathering.KindConflict {
+		t.Errorf("got %v, want that the attempt is decided", err)
+	}
+	w.send(engine.Mail{ID: "late", Kind: engine.MailDecide, Data: json.RawMessage(`{"node":"a","attempt":1,"as":"done"}`)})
+	w.wantHistory("run.queued run.started t:completed a:started run.resumed a:unknown a:decided a:retrying a:started run.resumed a:unknown")
+}
+
+func TestDecidedOutputsAreAdmitted(t *testing.T) {
+	t.Parallel()
+	picky := engine.Work{Admits: func(output json.RawMessage) error {
+		if string(output) != `7` {
+			return gathering.NewError(gathering.KindInvalid, "must be 7")
+		}
+		return nil
+	}}
+	w := newWorld(t, []engine.Node{trigger("t"), {ID: "a", Do: picky}}, "t→a")
+	w.send(engine.Begin{})
+	w.crash()
+	for output, want := range map[string]gathering.Kind{`7`: "", `8`: gathering.KindInvalid} {
+		_, err := w.state.CheckDecision(engine.DecideMail{Node: "a", As: engine.DecideDone, Output: json.RawMessage(output)})
+		if got := gathering.KindOf(err); got != want {
+			t.Errorf("%s: got %v, want kind %q", output, err, want)
+		}
+	}
+	if _, err := w.state.CheckDecision(engine.DecideMail{Node: "a", As: engine.DecideFail}); err != nil {
+		t.Error(err)
 	}
 }
 

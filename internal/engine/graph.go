@@ -47,6 +47,9 @@ type Work struct {
 	// Any other has an unknown outcome then, as it has when it was stopped, timed
 	// out or broke without saying why, and the node's OnUnknown decides.
 	Idempotent bool
+	// Admits refuses the output with which somebody decides that the work is
+	// done, with an error of kind invalid. Nil admits any.
+	Admits func(output json.RawMessage) error
 }
 
 // Sleep waits until the time it returns, which may lie in the past. Now is the

@@ -114,34 +114,43 @@ func childFailure(c ChildEndedMail) *gathering.Failure {
 	return f
 }
 
-// CheckDecision returns why a decision would change nothing: an error of kind
-// invalid or not_found, or where its time is not now, conflict.
-func (s *State) CheckDecision(d DecideMail) error {
+// CheckDecision returns which attempt of the node a decision is about, or why it
+// would change nothing: an error of kind invalid or not_found, or where its
+// time is not now, conflict.
+func (s *State) CheckDecision(d DecideMail) (attempt int, err error) {
 	if d.As != DecideDone && d.As != DecideRetry && d.As != DecideFail {
-		return gathering.NewError(gathering.KindInvalid, "an unknown outcome is decided as done, retry or fail").
+		return 0, gathering.NewError(gathering.KindInvalid, "an unknown outcome is decided as done, retry or fail").
 			WithFields(gathering.FieldError{Field: "as", Problem: "must be done, retry or fail"})
 	}
 	if d.Output != nil && d.As != DecideDone {
-		return gathering.NewError(gathering.KindInvalid, "only what is done has an output").
+		return 0, gathering.NewError(gathering.KindInvalid, "only what is done has an output").
 			WithFields(gathering.FieldError{Field: "output", Problem: "goes with as: done"})
 	}
 	i, err := s.find(d.Node)
 	if err != nil {
-		return gathering.NewError(gathering.KindNotFound, "run %s has no node %q", s.ID, d.Node)
+		return 0, gathering.NewError(gathering.KindNotFound, "run %s has no node %q", s.ID, d.Node)
 	}
-	switch n := &s.nodes[i]; {
+	n := &s.nodes[i]
+	switch {
 	case n.state != gathering.NodeUnknown:
-		return gathering.NewError(gathering.KindConflict, "the outcome of node %s is not unknown: it is %s", d.Node, n.state)
+		return 0, gathering.NewError(gathering.KindConflict, "the outcome of node %s is not unknown: it is %s", d.Node, n.state)
+	case d.Attempt != 0 && d.Attempt != n.attempt:
+		return 0, gathering.NewError(gathering.KindConflict, "attempt %d of node %s is decided; what is unknown is attempt %d", d.Attempt, d.Node, n.attempt)
 	case d.As == DecideRetry && s.halting(i):
-		return gathering.NewError(gathering.KindConflict, "node %s is being stopped: decide it as done or fail", d.Node)
+		return 0, gathering.NewError(gathering.KindConflict, "node %s is being stopped: decide it as done or fail", d.Node)
 	}
-	return nil
+	if work, ok := n.spec.Do.(Work); ok && work.Admits != nil && d.As == DecideDone {
+		if err := work.Admits(d.Output); err != nil {
+			return 0, err
+		}
+	}
+	return n.attempt, nil
 }
 
 // decided ends an unknown outcome as somebody says. One that was decided
 // already, or of which nobody asked, stays as it is.
 func (t *turn) decided(d DecideMail) {
-	if t.s.CheckDecision(d) != nil {
+	if _, err := t.s.CheckDecision(d); err != nil {
 		return
 	}
 	i, err := t.s.find(d.Node)

@@ -99,10 +99,11 @@ type ChildBegunMail struct {
 
 // DecideMail is a human's word on a node whose outcome is unknown.
 type DecideMail struct {
-	Node   string          `json:"node"`
-	As     string          `json:"as"` // one of the Decide constants
-	Output json.RawMessage `json:"output,omitempty"`
-	By     string          `json:"by,omitempty"`
+	Node    string          `json:"node"`
+	Attempt int             `json:"attempt,omitempty"` // whose outcome is decided; 0 is that of the last
+	As      string          `json:"as"`                // one of the Decide constants
+	Output  json.RawMessage `json:"output,omitempty"`
+	By      string          `json:"by,omitempty"`
 }
 
 // What an unknown outcome can be decided to be.

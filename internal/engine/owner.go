@@ -67,8 +67,11 @@ type Owner struct {
 	// in memory.
 	ParkAfter time.Duration
 	// Drain is how long work under way may take when the owner is told to let go.
-	Drain  time.Duration
-	Logger *slog.Logger
+	Drain time.Duration
+	// MaxShared is how many bytes the results of one append bring along before it
+	// takes no more; 0 is no limit.
+	MaxShared int
+	Logger    *slog.Logger
 
 	messages chan envelope
 	stopped  chan struct{} // closed when nobody reads messages any more
@@ -83,6 +86,18 @@ type Owner struct {
 type envelope struct {
 	message Message
 	durable chan<- error
+}
+
+// size is the bytes of what the message brings to be written.
+func (e envelope) size() int {
+	switch m := e.message.(type) {
+	case Finished:
+		return len(m.Outcome.Output)
+	case Stepped:
+		return len(m.Step.Result)
+	default:
+		return 0
+	}
 }
 
 var (
@@ -225,14 +240,16 @@ func (o *Owner) reconsider(ctx context.Context, batch []envelope) ([]envelope, e
 
 // more takes the messages that wait already, so that they share one append.
 func (o *Owner) more(batch []envelope) []envelope {
-	for {
+	for size := batch[0].size(); o.MaxShared == 0 || size < o.MaxShared; {
 		select {
 		case e := <-o.messages:
+			size += e.size()
 			batch = append(batch, e)
 		default:
 			return batch
 		}
 	}
+	return batch
 }
 
 // step moves the run by a batch of messages. Logging is the context of the

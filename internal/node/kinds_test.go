@@ -366,6 +366,29 @@ nodes:
 	})
 }
 
+// Who says what an agent would have answered says it as the agent would have.
+func TestDecidedAnswersMatchTheSchema(t *testing.T) {
+	t.Parallel()
+	graph := newBench(t).bind(`
+agents: {triager: {model: scripted/model, prompt: "You grade."}}
+nodes:
+  start: {kind: trigger}
+  grade: {kind: agent, needs: [start], agent: triager, task: "Grade.", output_schema: {type: object, required: [priority]}}
+  say: {kind: agent, needs: [start], agent: triager, task: "Say."}
+`)
+	for _, n := range graph.Nodes() {
+		work, ok := n.Do.(engine.Work)
+		if !ok {
+			continue
+		}
+		for output, refused := range map[string]bool{`{"priority":1}`: false, `{}`: n.ID == "grade", ``: n.ID == "grade", `"done"`: n.ID == "grade"} {
+			if err := work.Admits(json.RawMessage(output)); (err != nil) != refused || err != nil && gathering.KindOf(err) != gathering.KindInvalid {
+				t.Errorf("%s, %s: got %v", n.ID, output, err)
+			}
+		}
+	}
+}
+
 func TestUnknownKindIsNotBound(t *testing.T) {
 	t.Parallel()
 	_, err := newBench(t).binder().Bind(&gathering.Definition{Name: "x", Nodes: []gathering.Node{{ID: "a", Kind: "circle"}}})

@@ -8,6 +8,7 @@ import (
 	"gathering"
 	"gathering/internal/agent"
 	"gathering/internal/engine"
+	"gathering/internal/schema"
 	"gathering/internal/tool"
 )
 
@@ -72,7 +73,7 @@ func bindAgent(b *binding) (engine.Node, error) {
 			return engine.Node{}, err
 		}
 	}
-	schema, onUnknown := b.node.Config["output_schema"], b.node.OnUnknown
+	answers, onUnknown := b.node.Config["output_schema"], b.node.OnUnknown
 	return engine.Node{Input: input(task), Do: engine.Work{
 		Idempotent: true, // the loop goes on from the steps recorded, and asks about those that are not
 		Run: func(ctx context.Context, job engine.Job) (engine.Outcome, error) {
@@ -81,10 +82,20 @@ func bindAgent(b *binding) (engine.Node, error) {
 				return engine.Outcome{}, gathering.NewError(gathering.KindInvalid, "the task is no text").WithCause(err)
 			}
 			answer, err := b.Agents.Run(ctx, agent.Task{
-				Spec: spec, Task: text, OutputSchema: schema, OnUnknown: onUnknown,
+				Spec: spec, Task: text, OutputSchema: answers, OnUnknown: onUnknown,
 				Call: call(job), Steps: job.Steps, Record: job.Record, Fence: job.Fence,
 			})
 			return engine.Outcome{Output: answer.Output}, err
+		},
+		Admits: func(output json.RawMessage) error {
+			if answers == nil {
+				return nil
+			}
+			s, err := schema.Compile(answers)
+			if err != nil {
+				return err
+			}
+			return s.Validate("output", output)
 		},
 	}}, nil
 }

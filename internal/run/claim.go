@@ -270,12 +270,15 @@ func (s *Service) adopt(ctx context.Context) error {
 }
 
 // stuck puts back a run that its owner could not move, a pause later each
-// time, and gives it up as failed at the fourth.
-func (s *Service) stuck(ctx context.Context, l *runLog, pause time.Duration) error {
+// time, and gives it up as failed at the fourth, or where it would be no use.
+func (s *Service) stuck(ctx context.Context, l *runLog, cause error, pause time.Duration) error {
 	r := l.run
 	crashes := r.Crashes + 1
-	if crashes >= maxCrashes {
-		return s.giveUp(ctx, l)
+	switch {
+	case gathering.CodeOf(cause) == gathering.CodeTurnTooLarge:
+		return s.giveUp(ctx, l, cause)
+	case crashes >= maxCrashes:
+		return s.giveUp(ctx, l, errCrashes)
 	}
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE runs SET owner = NULL, state = $4, crashes = $5, ready_at = $6 WHERE id = $1 AND owner = $2 AND epoch = $3`,
@@ -290,15 +293,18 @@ func (s *Service) stuck(ctx context.Context, l *runLog, pause time.Duration) err
 	return nil
 }
 
+// errCrashes is why a run is given up that nobody could move.
+var errCrashes = gathering.NewError(gathering.KindInternal,
+	"the run could not be moved or took its host down %d times in a row, and is given up", maxCrashes).WithCode(gathering.CodeCrashedHost)
+
 // giveUp ends a run that cannot be moved, without folding what may be the
 // cause, and asks the runs that it waits for to stop.
-func (s *Service) giveUp(ctx context.Context, l *runLog) error {
+func (s *Service) giveUp(ctx context.Context, l *runLog, reason error) error {
 	last, err := s.lastSeq(ctx, l.run.ID)
 	if err != nil {
 		return fmt.Errorf("give up %s: %w", l.run.ID, err)
 	}
-	end, err := engine.GiveUp(gathering.Event{Stream: string(l.run.ID), Seq: last}, s.now(), gathering.NewError(gathering.KindInternal,
-		"the run could not be moved or took its host down %d times in a row, and is given up", maxCrashes).WithCode(gathering.CodeCrashedHost))
+	end, err := engine.GiveUp(gathering.Event{Stream: string(l.run.ID), Seq: last}, s.now(), reason)
 	if err != nil {
 		return err
 	}

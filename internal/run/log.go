@@ -60,6 +60,10 @@ func (l *runLog) Append(ctx context.Context, c engine.Commit) error {
 		return err
 	}
 	if err := l.service.committer.Commit(ctx, m); err != nil {
+		if gathering.KindOf(err) == gathering.KindTooLarge {
+			err = gathering.NewError(gathering.KindTooLarge, "one step of the run would write more than %d bytes at once", l.service.maxTurn).
+				WithCode(gathering.CodeTurnTooLarge).WithCause(err)
+		}
 		return err
 	}
 	l.run.State = c.State

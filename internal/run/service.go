@@ -29,11 +29,6 @@ type Pipelines interface {
 	Admit(ctx context.Context, project gathering.ProjectID, name string, input json.RawMessage) (gathering.PipelineID, int, error)
 }
 
-// maxCommit bounds what one turn of one run may write, in bytes. A turn that
-// would write more, such as one that starts hundreds of children with megabytes
-// of input each, cannot be made.
-const maxCommit = 128 << 20
-
 // Options configure a [Service].
 type Options struct {
 	DB        *store.DB
@@ -43,6 +38,10 @@ type Options struct {
 	// Patience is how long a commit, or the reading of a run that was just
 	// claimed, waits for a database that is away or full; 10 s.
 	Patience time.Duration
+	// MaxTurn bounds what one turn of one run may write, in bytes; 128 MB. A turn
+	// that would write more, such as one that starts hundreds of children with
+	// megabytes of input each, cannot be made, and ends its run.
+	MaxTurn int
 }
 
 // Service stores and reads runs. It executes none: a [Worker] does.
@@ -52,6 +51,7 @@ type Service struct {
 	logger    *slog.Logger
 	now       func() time.Time
 	patience  time.Duration
+	maxTurn   int
 	bell      event.Bell
 	relay     *event.Relay // nil where there are no other processes
 	ends      event.Ends
@@ -62,7 +62,7 @@ type Service struct {
 
 // NewService returns a service. Close it.
 func NewService(o Options) *Service {
-	s := &Service{db: o.DB, pipelines: o.Pipelines, logger: o.Logger, now: o.Now, patience: o.Patience}
+	s := &Service{db: o.DB, pipelines: o.Pipelines, logger: o.Logger, now: o.Now, patience: o.Patience, maxTurn: o.MaxTurn}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -70,8 +70,9 @@ func NewService(o Options) *Service {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
 	setDefault(&s.patience, 10*time.Second)
+	setDefault(&s.maxTurn, 128<<20)
 	s.committer = store.NewCommitter(store.CommitterOptions[*member]{
-		Write: s.writeHeld, Reread: s.reread, Size: (*member).size, MaxMember: maxCommit, Patience: s.patience,
+		Write: s.writeHeld, Reread: s.reread, Size: (*member).size, MaxMember: s.maxTurn, Patience: s.patience,
 	})
 	if channel, ok := s.db.Channel(); ok {
 		s.relay = s.bell.Relay(channel, s.logger)

@@ -220,7 +220,7 @@ func (h *shift) resume(c claimed) {
 func (h *shift) giveUp(l *runLog) {
 	defer l.unsubscribe()
 	defer h.giveBack(l.run.ID)
-	if err := h.service.giveUp(h.ctx, l); err != nil {
+	if err := h.service.giveUp(h.ctx, l, errCrashes); err != nil {
 		h.logger.ErrorContext(h.ctx, "could not give a run up", slog.String("run_id", string(l.run.ID)), slog.String("error", err.Error()))
 	}
 }
@@ -294,7 +294,7 @@ func (h *shift) own(l *runLog, state *engine.State, turn engine.Turn) {
 func (h *shift) move(l *runLog, state *engine.State, turn engine.Turn) {
 	owner := &engine.Owner{
 		State: state, Log: l, Now: h.service.now, Bell: l.rings, Fence: h.steady,
-		ParkAfter: h.options.ParkAfter, Drain: h.options.Drain, Logger: h.logger,
+		ParkAfter: h.options.ParkAfter, Drain: h.options.Drain, MaxShared: h.service.maxTurn / 4, Logger: h.logger,
 	}
 	ending, err := owner.Run(h.ctx, turn)
 	h.end(l, ending, err)
@@ -320,7 +320,7 @@ func (h *shift) end(l *runLog, ending engine.Ending, err error) {
 		err = h.service.release(ctx, l.run, 0)
 	default:
 		h.logger.Error("could not move a run", id, slog.String("error", err.Error()))
-		err = h.service.stuck(ctx, l, h.options.CrashPause)
+		err = h.service.stuck(ctx, l, err, h.options.CrashPause)
 	}
 	if err != nil {
 		h.logger.Error("could not let go of a run", id, slog.String("error", err.Error()))

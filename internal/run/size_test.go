@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"testing"
+	"time"
 
 	"gathering"
 	"gathering/internal/engine"
@@ -98,4 +100,44 @@ func TestTurnThatStartsManyChildren(t *testing.T) {
 			t.Errorf("%d children worked, want %d", got, want)
 		}
 	})
+}
+
+// A turn that cannot be written ends its run by name, and at once. Results that
+// come together are written in several turns.
+func TestTurnsThatAreTooLarge(t *testing.T) {
+	t.Parallel()
+	p := newPipelines()
+	text := randomText(1 << 20)
+	output := func(i int) engine.Outcome { return engine.Outcome{Output: fmt.Appendf(nil, "[%d,%s]", i, text)} }
+	var together sync.WaitGroup
+	together.Add(10)
+	works, pures := []engine.Node{trigger()}, []engine.Node{trigger(), p.work("a")}
+	var begin, after []string
+	for i := range 10 {
+		id := fmt.Sprintf("n%d", i)
+		works = append(works, does(id, func(context.Context, engine.Job) (engine.Outcome, error) {
+			together.Done()
+			together.Wait()
+			return output(i), nil
+		}))
+		begin = append(begin, "t→"+id)
+		pures = append(pures, engine.Node{ID: id, Do: engine.Pure(func(*expr.Scope, json.RawMessage) (engine.Outcome, error) {
+			return output(i), nil
+		})})
+		after = append(after, "a→"+id)
+	}
+	p.add(t, "results", works, begin...)
+	p.add(t, "turn", pures, append(after, "t→a")...)
+	h := openHouseWith(t, run.Options{DB: storetest.Open(t, storetest.SQLite(t)), Pipelines: p, MaxTurn: 8 << 20})
+	h.workWith(run.WorkerOptions{CrashPause: time.Hour})
+	h.wantEnd(h.start("results"), gathering.RunCompleted)
+	id := h.start("turn")
+	h.wantEnd(id, gathering.RunFailed)
+	report, err := h.Report(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Error == nil || report.Error.Code != gathering.CodeTurnTooLarge {
+		t.Errorf("got %+v, want that the turn is too large", report.Error)
+	}
 }

@@ -73,7 +73,8 @@ func (s *Service) Decide(ctx context.Context, id gathering.RunID, d engine.Decid
 	if err != nil {
 		return err
 	}
-	if err := state.CheckDecision(d); err != nil {
+	// By the time it is taken in, somebody else may have had the node tried again.
+	if d.Attempt, err = state.CheckDecision(d); err != nil {
 		return err
 	}
 	return s.ask(ctx, id, engine.MailDecide, d)
