@@ -207,13 +207,19 @@ func (c *claiming) withoutEarly(ctx context.Context, taken []claimed) ([]claimed
 // release gives up a run that this instance owns, so that any instance goes on
 // with it from its log, after a pause if there is one.
 func (s *Service) release(ctx context.Context, r gathering.Run, pause time.Duration) error {
+	return s.putBack(ctx, r, 0, pause)
+}
+
+// putBack is release with so many crashes more. A run that somebody else has by
+// now stays as it is.
+func (s *Service) putBack(ctx context.Context, r gathering.Run, crashes int, pause time.Duration) error {
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE runs SET owner = NULL, state = $4, ready_at = $5 WHERE id = $1 AND owner = $2 AND epoch = $3`,
-			string(r.ID), string(r.Owner), r.Epoch, string(gathering.RunRecovering), s.now().Add(pause).UnixMicro())
+		_, err := tx.Exec(ctx, `UPDATE runs SET owner = NULL, state = $4, crashes = crashes + $5, ready_at = $6 WHERE id = $1 AND owner = $2 AND epoch = $3`,
+			string(r.ID), string(r.Owner), r.Epoch, string(gathering.RunRecovering), crashes, s.now().Add(pause).UnixMicro())
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("release %s: %w", r.ID, err)
+		return fmt.Errorf("put %s back: %w", r.ID, err)
 	}
 	s.bell.Ring(topicClaim)
 	return nil
@@ -272,25 +278,14 @@ func (s *Service) adopt(ctx context.Context) error {
 // stuck puts back a run that its owner could not move, a pause later each
 // time, and gives it up as failed at the fourth, or where it would be no use.
 func (s *Service) stuck(ctx context.Context, l *runLog, cause error, pause time.Duration) error {
-	r := l.run
-	crashes := r.Crashes + 1
+	crashes := l.run.Crashes + 1
 	switch {
 	case gathering.CodeOf(cause) == gathering.CodeTurnTooLarge:
 		return s.giveUp(ctx, l, cause)
 	case crashes >= maxCrashes:
 		return s.giveUp(ctx, l, errCrashes)
 	}
-	err := s.db.Tx(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE runs SET owner = NULL, state = $4, crashes = $5, ready_at = $6 WHERE id = $1 AND owner = $2 AND epoch = $3`,
-			string(r.ID), string(r.Owner), r.Epoch, string(gathering.RunRecovering), crashes,
-			s.now().Add(time.Duration(crashes)*pause).UnixMicro())
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("put %s back: %w", r.ID, err)
-	}
-	s.bell.Ring(topicClaim)
-	return nil
+	return s.putBack(ctx, l.run, 1, time.Duration(crashes)*pause)
 }
 
 // errCrashes is why a run is given up that nobody could move.
