@@ -137,6 +137,7 @@ func TestDeleteIsRefused(t *testing.T) {
 		long, outer, leaves := h.start("long"), h.start("outer"), h.start("leaves")
 		h.wantEnd(outer, gathering.RunCompleted)
 		h.wantEnd(leaves, gathering.RunCompleted)
+		await(t, "the long runs to be parked", func() bool { return number(t, db, `SELECT count(*) FROM runs WHERE state = 'waiting'`) == 2 })
 		children, err := h.Runs(t.Context(), gathering.RunFilter{Parent: outer})
 		if err != nil || len(children) != 1 {
 			t.Fatalf("got %d children (%v), want one", len(children), err)
