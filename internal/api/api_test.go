@@ -140,7 +140,11 @@ func TestControl(t *testing.T) {
 	if err := os.MkdirAll(long, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for name, dir := range map[string]string{"short path": short, "long path": long} {
+	pattern := filepath.Join(t.TempDir(), "a[b*")
+	if err := os.MkdirAll(pattern, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, dir := range map[string]string{"short path": short, "long path": long, "path like a pattern": pattern} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := serve(t, dir)
@@ -151,9 +155,9 @@ func TestControl(t *testing.T) {
 			if got := info.Mode(); got != os.ModeSocket|0o600 {
 				t.Errorf("mode %v, want that of a socket for its owner alone", got)
 			}
-			left, err := filepath.Glob(filepath.Join(dir, ".control-*"))
-			if err != nil || len(left) > 0 {
-				t.Errorf("left behind: %v, %v", left, err)
+			left, err := os.ReadDir(dir)
+			if err != nil || len(left) != 1 {
+				t.Errorf("beside the socket: %v, %v", left, err)
 			}
 			client := api.NewClient(dir)
 			run, err := client.CancelRun(t.Context(), "run_live")

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -82,12 +83,14 @@ const privatePrefix = ".control-"
 // enter, and moves it to its place once its rights are set. The move replaces
 // what a process that died left there.
 func listen(dir string) (net.Listener, error) {
-	left, err := filepath.Glob(filepath.Join(dir, privatePrefix+"*"))
+	left, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range left { // by a process that died in here
-		_ = os.RemoveAll(name)
+	for _, entry := range left {
+		if strings.HasPrefix(entry.Name(), privatePrefix) { // of a process that died in here
+			_ = os.RemoveAll(filepath.Join(dir, entry.Name()))
+		}
 	}
 	private, err := os.MkdirTemp(dir, privatePrefix)
 	if err != nil {

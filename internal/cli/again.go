@@ -206,7 +206,8 @@ func (p repetition) manyHere(ctx context.Context, x *session, runs []gathering.R
 }
 
 // untilEnded waits until runs have ended or wait for somebody, and says of each
-// how it ended or for what it waits.
+// how it ended or for what it waits. The exit code is that of a failure if one
+// ended without being completed, else that of waiting if one waits.
 func (x *session) untilEnded(ctx context.Context, ids []gathering.RunID) error {
 	ticker := time.NewTicker(redraw)
 	defer ticker.Stop()
@@ -222,12 +223,21 @@ func (x *session) untilEnded(ctx context.Context, ids []gathering.RunID) error {
 				left = append(left, id)
 				continue
 			}
-			exit, err := x.sayWhere(ctx, id)
+			if _, err := x.sayWhere(ctx, id); err != nil {
+				return err
+			}
+			r, err := x.Runs.Run(ctx, id)
 			if err != nil {
 				return err
 			}
-			if r, err := x.Runs.Run(ctx, id); err != nil || exit != exitDone || r.State != gathering.RunCompleted {
-				result = errors.Join(exitError(exitFailed), err)
+			switch outcome(r.State) {
+			case exitDone:
+			case exitWaiting:
+				if result == nil {
+					result = exitError(exitWaiting)
+				}
+			default:
+				result = exitError(exitFailed)
 			}
 		}
 		if ids = left; len(ids) == 0 {
