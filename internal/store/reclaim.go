@@ -6,8 +6,9 @@ import (
 )
 
 // Reclaim gives the room that deleted rows left back to the file system. It
-// does so in short steps, and others write in between. On PostgreSQL the server
-// does it by itself.
+// does so in short steps, and others write in between. The file grows shorter
+// once nobody reads what it held before, which is now, or at one of the next
+// checkpoints. On PostgreSQL the server does it by itself.
 func (db *DB) Reclaim(ctx context.Context) error {
 	if db.dialect.Database != SQLite {
 		return nil
