@@ -100,8 +100,10 @@ type Answer struct {
 //   - KindInvalid before the first call: no such model or tool, a missing key,
 //     a faulty schema
 //   - what the model call failed with, see [gathering.AgentSpec]: of a chain the
-//     last failure, with a message that names them all; a delay that the
-//     provider asked for is kept, see [gathering.RetryAfter]
+//     last failure of a model that was called, with a message that names them
+//     all; circuit_open says that none was called in this turn. A delay that
+//     the provider asked for is kept, see [gathering.RetryAfter]; of a chain it
+//     is that after which the first of its models can be asked again
 //   - KindExhausted with CodeMaxSteps or CodeRepeatedCall
 //   - KindInvalid when the answer does not match the schema after one repair
 //   - KindConflict with CodeUnknownOutcome when a call may have acted

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,7 +43,30 @@ type asking struct {
 	key      string
 	tries    int             // calls made
 	used     gathering.Usage // by all of them
-	failures []string        // one for each model that failed
+	failures []failure       // one for each model that failed
+}
+
+// failure is a model that did not answer, and why.
+type failure struct {
+	ref string
+	err error
+}
+
+// text is what is told of it.
+func (f failure) text() string {
+	message := gathering.FailureOf(f.err).Message
+	if !strings.HasPrefix(message, f.ref) {
+		message = f.ref + ": " + message
+	}
+	return message
+}
+
+func listed(failures []failure) string {
+	texts := make([]string, 0, len(failures))
+	for _, f := range failures {
+		texts = append(texts, f.text())
+	}
+	return strings.Join(texts, "; ")
 }
 
 // ask makes the model call of a turn and records what came of it. Where the
@@ -61,7 +85,7 @@ func (c *conversation) ask(ctx context.Context, n int, request string) (gatherin
 		return gathering.Step{}, err
 	}
 	if len(a.failures) > 0 {
-		c.fallback = gathering.Brief(strings.Join(a.failures, "; "))
+		c.fallback = gathering.Brief(listed(a.failures))
 	}
 	if c.fallback != "" {
 		said.Notes = append(said.Notes, "answered by "+c.current().ref+" instead: "+c.fallback)
@@ -89,9 +113,9 @@ func (c *conversation) askChain(ctx context.Context, a *asking) (*fantasy.Respon
 		if err == nil || !mayPass(ctx, err) {
 			return response, err
 		}
-		a.failures = append(a.failures, failureOf(c.current().ref, err))
+		a.failures = append(a.failures, failure{c.current().ref, err})
 		if c.at+1 == len(c.models) {
-			return nil, chainError(a.failures, err)
+			return nil, chainError(a.failures)
 		}
 		c.at++
 	}
@@ -102,13 +126,20 @@ func (c *conversation) askChain(ctx context.Context, a *asking) (*fantasy.Respon
 // Without another, the node's own retries are all there are.
 func (c *conversation) askModel(ctx context.Context, a *asking) (*fantasy.Response, error) {
 	response, err := c.askOnce(ctx, a)
-	blip := gathering.KindOf(err) == gathering.KindUnavailable &&
-		gathering.CodeOf(err) != gathering.CodeCircuitOpen && gathering.RetryAfter(err) == 0
+	blip := gathering.KindOf(err) == gathering.KindUnavailable && !notCalled(err) && gathering.RetryAfter(err) == 0
 	if !blip || !mayPass(ctx, err) || c.at+1 == len(c.models) {
 		return response, err
 	}
-	return c.askOnce(ctx, a)
+	response, again := c.askOnce(ctx, a)
+	if notCalled(again) { // the failure before is what closed the way
+		return nil, gathering.Delayed(err, gathering.RetryAfter(again))
+	}
+	return response, again
 }
+
+// notCalled reports whether err says that a model was not called, because its
+// circuit is open.
+func notCalled(err error) bool { return gathering.CodeOf(err) == gathering.CodeCircuitOpen }
 
 // mayPass reports whether a failed call may succeed later or with another model.
 func mayPass(ctx context.Context, err error) bool {
@@ -119,28 +150,30 @@ func mayPass(ctx context.Context, err error) bool {
 	case gathering.KindUnavailable, gathering.KindExhausted, gathering.KindTimeout:
 		return true
 	default:
-		return gathering.CodeOf(err) == gathering.CodeCircuitOpen
+		return notCalled(err)
 	}
 }
 
-// failureOf is what is told of a model that failed.
-func failureOf(ref string, err error) string {
-	message := gathering.FailureOf(err).Message
-	if !strings.HasPrefix(message, ref) {
-		message = ref + ": " + message
-	}
-	return message
-}
-
-// chainError is the error of a chain of which no model answered: the last one,
-// naming them all.
-func chainError(failures []string, last error) error {
+// chainError is the error of a chain of which no model answered. It names them
+// all and is of the kind of the last one that was called: only where none was
+// is it circuit_open, for which a node waits without counting an attempt. Its
+// delay is the shortest that any of them leaves open: a chain waits no longer
+// than one of its models alone would have to.
+func chainError(failures []failure) error {
 	if len(failures) == 1 {
-		return last
+		return failures[0].err
 	}
-	all := gathering.NewError(gathering.KindOf(last), "no model answered: %s", strings.Join(failures, "; ")).
-		WithCode(gathering.CodeOf(last)).WithCause(last)
-	return gathering.Delayed(all, gathering.RetryAfter(last))
+	last, delay := failures[0].err, gathering.RetryAfter(failures[0].err)
+	for _, f := range failures[1:] {
+		if notCalled(last) || !notCalled(f.err) {
+			last = f.err
+		}
+		delay = min(delay, gathering.RetryAfter(f.err))
+	}
+	all := gathering.NewError(gathering.KindOf(last), "no model answered: %s", listed(failures)).
+		WithCode(gathering.CodeOf(last)).
+		WithCause(errors.New(last.Error())) // its text alone: it may ask for a delay of its own
+	return gathering.Delayed(all, delay)
 }
 
 // askOnce makes one call of the model in use.
