@@ -26,7 +26,8 @@ type Origin struct {
 }
 
 // StatusError is a provider's answer with a status other than success. Message
-// is what the provider said about it; it holds no secret.
+// is what the provider said about it, as it said it: whole, and the key with it
+// where it was repeated. [Translate] makes of it what may be told.
 type StatusError struct {
 	Status     int
 	RetryAfter time.Duration // 0: the provider did not say
@@ -133,8 +134,8 @@ func fault(kind gathering.Kind, from Origin, problem string, cause error) *gathe
 	return err.WithCause(errors.New(gathering.Brief(from.redact(cause.Error()))))
 }
 
-// redact removes the key from what somebody said. What is shorter than any key
-// may be part of every other word.
+// redact removes the key from what somebody said, which has to be whole: half a
+// key is not found. What is shorter than any key may be part of every other word.
 func (o Origin) redact(text string) string {
 	if len(o.Key) < 8 {
 		return text

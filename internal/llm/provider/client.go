@@ -14,7 +14,7 @@ import (
 	"gathering/internal/safedial"
 )
 
-// maxFault bounds, in bytes, what is read of an answer that reports a fault.
+// maxFault bounds, in bytes, an answer that reports a fault.
 const maxFault = 64 << 10
 
 // client makes the requests of one provider. It decides where they go and which
@@ -161,14 +161,17 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
-// refused reads an answer that is no success. What cannot be read of it is not
-// missed: the status says enough.
+// refused reads an answer that is no success. One that does not come whole is
+// not missed: the status says enough, and what is cut may end within the key.
 func (c *client) refused(response *http.Response) error {
 	defer response.Body.Close()
 	if response.StatusCode >= 300 && response.StatusCode < 400 {
 		return errRedirect
 	}
-	document, _ := io.ReadAll(io.LimitReader(response.Body, maxFault))
+	document, err := io.ReadAll(io.LimitReader(response.Body, maxFault+1))
+	if err != nil || len(document) > maxFault {
+		document = nil
+	}
 	fault := readFault(response.StatusCode, document)
 	if delay := safedial.RetryAfter(response.Header); delay > 0 {
 		fault.RetryAfter = delay

@@ -8,12 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"gathering"
 	"gathering/internal/llm"
 )
 
 // readFault reads the body of an answer that is no success. Servers differ in
-// where they put what, and some put it nowhere.
+// where they put what, and some put it nowhere. What it says is kept whole:
+// the key is taken out of it before it is shortened, or half of one would stay.
 func readFault(status int, document []byte) *llm.StatusError {
 	fault := &llm.StatusError{Status: status}
 	var answer struct {
@@ -22,21 +22,21 @@ func readFault(status int, document []byte) *llm.StatusError {
 	}
 	if json.Unmarshal(document, &answer) != nil {
 		if !bytes.HasPrefix(bytes.TrimSpace(document), []byte("<")) { // a page, from something in between
-			fault.Message = gathering.Brief(string(document))
+			fault.Message = string(document)
 		}
 		return fault
 	}
-	fault.Message = gathering.Brief(answer.Message)
+	fault.Message = answer.Message
 	var told faultDetails
 	if json.Unmarshal(answer.Error, &told) != nil {
 		var text string
 		if json.Unmarshal(answer.Error, &text) == nil && text != "" {
-			fault.Message = gathering.Brief(text)
+			fault.Message = text
 		}
 		return fault
 	}
 	if told.Message != "" {
-		fault.Message = gathering.Brief(told.Message)
+		fault.Message = told.Message
 	}
 	var code string
 	_ = json.Unmarshal(told.Code, &code) // some write a number, the status again

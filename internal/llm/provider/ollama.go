@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -51,7 +52,8 @@ func Reachable(ctx context.Context, lookup func(name string) (string, bool)) (st
 	defer cancel()
 	names, err := installed(ctx, base)
 	if err != nil {
-		return "", gathering.NewError(gathering.KindUnavailable, "no Ollama server answers at %s", base).WithCause(err)
+		return "", gathering.NewError(gathering.KindUnavailable, "no Ollama server answers at %s", base).
+			WithCause(errors.New(gathering.Brief(err.Error())))
 	}
 	for _, name := range names {
 		if !strings.Contains(name, "embed") && !strings.Contains(name, "minilm") {

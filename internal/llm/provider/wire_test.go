@@ -147,7 +147,7 @@ func faults() map[string]fault {
 		"long refusal that repeats the key": {
 			answer:  status(422, `{"message":"`+key+` `+strings.Repeat("x", 5000)+`"}`),
 			kind:    gathering.KindInvalid,
-			message: "local/model-1: the provider refused the request: [key] " + strings.Repeat("x", 275) + " …",
+			message: "local/model-1: the provider refused the request: [key] " + strings.Repeat("x", 294) + " …",
 		},
 		"refused key": {
 			answer: status(401, `{"error":{"message":"Incorrect API key provided: sk-test***"}}`),

@@ -182,13 +182,16 @@ func (e *exchange) excerpt(response *http.Response) string {
 		return "" // it may quote parts of a key
 	}
 	// What cannot be read of it is not missed: the status says enough.
-	data, _ := readAll(response.Body, maxExcerpt)
+	data, cut := readAll(response.Body, maxExcerpt)
 	text, ok := plain(response.Header, data)
 	if !ok || strings.HasPrefix(strings.TrimSpace(text), "<") {
 		return ""
 	}
 	for _, secret := range e.secrets {
 		text = strings.ReplaceAll(text, secret, "[…]")
+	}
+	if cut != nil && len(e.secrets) > 0 { // it may end within one
+		text = text[:max(0, len(text)-len(e.secrets[0]))]
 	}
 	return gathering.Brief(text)
 }

@@ -82,6 +82,34 @@ func TestLongComplaint(t *testing.T) {
 	}
 }
 
+// TestComplaintCutWithinAKey holds that nothing is left of a key within which an
+// answer, or what is read of it, ends.
+func TestComplaintCutWithinAKey(t *testing.T) {
+	t.Parallel()
+	const key = "s3cr3t-k3y"
+	for name, test := range map[string]struct{ length, body string }{
+		"over the bound":     {"", "Not with" + strings.Repeat(" ", 8<<10-13) + key},
+		"broken off":         {"1000", "Not with s3cr3t"},
+		"broken off, in two": {"1000", "Not with " + key + " s3cr"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/plain")
+				if test.length != "" {
+					w.Header().Set("Content-Length", test.length)
+				}
+				w.WriteHeader(http.StatusBadRequest)
+				io.WriteString(w, test.body)
+			})
+			_, err := request(t, arguments{"url": s.URL, "headers": arguments{"Authorization": "Bearer " + key}})
+			if err == nil || strings.Contains(err.Error(), "s3") || !strings.Contains(err.Error(), ": Not") {
+				t.Errorf("got %v, want the beginning without the key", err)
+			}
+		})
+	}
+}
+
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
