@@ -252,9 +252,9 @@ func (h *hearing) consumption(facts llm.Facts, response *fantasy.Response, err e
 		return used
 	}
 	u := response.Usage
-	used.InputTokens = u.InputTokens + u.CacheReadTokens + u.CacheCreationTokens
-	used.OutputTokens = u.OutputTokens
-	used.CacheReadTokens, used.CacheWriteTokens = u.CacheReadTokens, u.CacheCreationTokens
+	used.OutputTokens = llm.Tokens(u.OutputTokens)
+	used.CacheReadTokens, used.CacheWriteTokens = llm.Tokens(u.CacheReadTokens), llm.Tokens(u.CacheCreationTokens)
+	used.InputTokens = llm.Tokens(u.InputTokens) + used.CacheReadTokens + used.CacheWriteTokens
 	free := facts.Price == llm.Price{}
 	if counted := used.InputTokens+used.OutputTokens > 0; facts.Priced && (counted || free) {
 		used.CostMicros = facts.Price.Cost(u)

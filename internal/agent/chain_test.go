@@ -192,7 +192,12 @@ func TestCost(t *testing.T) {
 		"more tokens than there are": {
 			llmtest.Turn{Text: "x", Usage: fantasy.Usage{InputTokens: 1 << 62}},
 			"a/1",
-			gathering.Usage{ModelCalls: 1, InputTokens: 1 << 62, CostMicros: 3 << 31},
+			gathering.Usage{ModelCalls: 1, InputTokens: 1 << 31, CostMicros: 3 << 31},
+		},
+		"fewer tokens than none": {
+			llmtest.Turn{Text: "x", Usage: fantasy.Usage{InputTokens: -1, OutputTokens: 2, CacheReadTokens: -3, CacheCreationTokens: -4}},
+			"a/1",
+			gathering.Usage{ModelCalls: 1, OutputTokens: 2, CostMicros: 30},
 		},
 	}
 	for name, tt := range tests {

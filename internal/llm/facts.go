@@ -34,8 +34,12 @@ func (p Price) Cost(used fantasy.Usage) int64 {
 }
 
 func part(tokens, price int64) int64 {
-	return max(0, min(tokens, maxTokens)) * max(0, min(price, maxPrice))
+	return Tokens(tokens) * max(0, min(price, maxPrice))
 }
+
+// Tokens is a number of tokens that somebody counted, within what a call can
+// have: from 0 to 1<<31.
+func Tokens(said int64) int64 { return max(0, min(said, maxTokens)) }
 
 // Facts are what is known about a model without asking its provider.
 type Facts struct {

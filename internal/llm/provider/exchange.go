@@ -4,22 +4,19 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-
-	"charm.land/fantasy"
 )
 
 // exchange is one call on the wire. It watches the pieces of a stream for what
-// the client libraries lose: whether the answer came to its end, and what
-// Google counted. One goroutine at a time uses it, the one that reads.
+// the client libraries lose: whether the answer came to its end, and what the
+// server counted. One goroutine at a time uses it, the one that reads.
 type exchange struct {
 	format Format
 	stream bool
 
-	line   []byte // the beginning of a line that has not come whole
-	ended  bool   // the model said that it is done
-	usage  googleUsage
-	counts bool  // usage came
-	fault  error // why the body ended before its end
+	line   []byte  // the beginning of a line that has not come whole
+	ended  bool    // the model said that it is done
+	counts *counts // nil: the library has them, or there are none
+	fault  error   // why the body ended before its end
 }
 
 type exchangeKey struct{}
@@ -79,12 +76,17 @@ func (x *exchange) event(data []byte) {
 		Choices []struct {
 			FinishReason string `json:"finish_reason"`
 		} `json:"choices"`
+		Usage json.RawMessage `json:"usage"`
 	}
 	if json.Unmarshal(data, &chunk) != nil {
 		return
 	}
 	for _, choice := range chunk.Choices {
 		x.ended = x.ended || choice.FinishReason != ""
+	}
+	var usage *chatUsage
+	if json.Unmarshal(chunk.Usage, &usage) == nil && usage != nil {
+		x.count(usage.counts())
 	}
 }
 
@@ -96,15 +98,6 @@ type googlePiece struct {
 	Usage *googleUsage `json:"usageMetadata"` //nolint:tagliatelle // Google names it
 }
 
-// googleUsage are Google's counts. Each piece of a stream has those up to it.
-type googleUsage struct {
-	Prompt   int64 `json:"promptTokenCount"`        //nolint:tagliatelle // Google names it; cached ones included
-	Tools    int64 `json:"toolUsePromptTokenCount"` //nolint:tagliatelle // Google names it
-	Answer   int64 `json:"candidatesTokenCount"`    //nolint:tagliatelle // Google names it; without thoughts
-	Thoughts int64 `json:"thoughtsTokenCount"`      //nolint:tagliatelle // Google names it
-	Cached   int64 `json:"cachedContentTokenCount"` //nolint:tagliatelle // Google names it
-}
-
 func (x *exchange) googleEvent(data []byte) {
 	var chunk googlePiece
 	if json.Unmarshal(data, &chunk) != nil {
@@ -113,34 +106,10 @@ func (x *exchange) googleEvent(data []byte) {
 	for _, candidate := range chunk.Candidates {
 		x.ended = x.ended || candidate.FinishReason != ""
 	}
-	if now := chunk.Usage; now != nil {
-		u := &x.usage
-		u.Prompt, u.Tools = max(u.Prompt, now.Prompt), max(u.Tools, now.Tools)
-		u.Answer, u.Thoughts = max(u.Answer, now.Answer), max(u.Thoughts, now.Thoughts)
-		u.Cached = max(u.Cached, now.Cached)
-		x.counts = true
+	if usage := chunk.Usage; usage != nil {
+		x.count(usage.counts())
 	}
 }
 
 // whole reports whether the answer came to its end.
 func (x *exchange) whole() bool { return x.ended || x.format == FormatAnthropic }
-
-// counted makes used mean the same for every provider: input tokens beside the
-// cached ones, output tokens with reasoning.
-func (x *exchange) counted(used fantasy.Usage) fantasy.Usage {
-	if x.format != FormatGoogle {
-		return used
-	}
-	if x.counts {
-		used = fantasy.Usage{
-			InputTokens:     x.usage.Prompt + x.usage.Tools,
-			OutputTokens:    x.usage.Answer,
-			ReasoningTokens: x.usage.Thoughts,
-			CacheReadTokens: x.usage.Cached,
-		}
-	}
-	used.InputTokens = max(0, used.InputTokens-used.CacheReadTokens)
-	used.OutputTokens += used.ReasoningTokens
-	used.TotalTokens = used.InputTokens + used.CacheReadTokens + used.OutputTokens
-	return used
-}
