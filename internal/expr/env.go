@@ -25,6 +25,8 @@ const (
 	MaxRange = 100_000
 	// maxPattern is the size of the program of a regular expression.
 	maxPattern = 1_000
+	// maxPrecision is how many digits after the point format writes.
+	maxPrecision = 100
 	// maxNodes is the number of an expression's parts, macros expanded.
 	maxNodes = 10_000
 )
@@ -271,7 +273,7 @@ func newLanguage() (*cel.Env, error) {
 		cel.ExpressionNodeLimit(maxNodes),
 		cel.RegexProgramSizeLimit(maxPattern),
 		cel.ASTValidators(cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals(), cel.ValidateRegexLiterals()),
-		ext.Strings(),
+		ext.Strings(ext.StringsMaxPrecision(maxPrecision)),
 		ext.Lists(ext.ListsMaxRangeSize(MaxRange)),
 		ext.Sets(),
 		ext.Math(),

@@ -114,7 +114,9 @@ func knownErrors() [][2]string {
 	return [][2]string{
 		{"no such overload", "an operator or function was given a value of a kind it does not work on"},
 		{"index out of bounds", "an index is beyond the end of its list or text"},
-		{"exceeds maximum allowed", fmt.Sprintf("lists.range makes at most %d elements", MaxRange)},
+		{"maximum allowed precision", fmt.Sprintf("format writes at most %d digits after the point", maxPrecision)},
+		{"lists.range: size must be", "lists.range takes how many elements to make, which is never negative"},
+		{"lists.range: size", fmt.Sprintf("lists.range makes at most %d elements", MaxRange)},
 		{"out of range", "an index is beyond the end of its list or text"},
 		{"by zero", "it divides by zero"},
 		{"overflow", "a number or time gets too large"},
