@@ -73,7 +73,8 @@ func (p *place) compile(source string, want Type) (*Program, *Fault) {
 	}
 	program.selections = p.selections(checked.Expr())
 	planned, err := env.PlanProgram(checked,
-		cel.CostLimit(MaxCost), cel.CostTracking(costs{}), cel.EvalOptions(cel.OptOptimize))
+		cel.CostLimit(MaxCost), cel.CostTracking(costs{}), cel.EvalOptions(cel.OptOptimize),
+		cel.CustomDecoratorV2(ownMatches))
 	if err != nil {
 		return nil, &Fault{Message: "the expression cannot be used: " + err.Error()}
 	}
