@@ -9,10 +9,10 @@
 //	turn/1 ──▶ turn/1/call/1 ─┐
 //	       ──▶ turn/1/call/2 ─┴─▶ turn/2 ──▶ … ──▶ answer
 //
-// A tool that has side effects and is not idempotent gets a step of phase
-// intent before its call. Where an intent has no result its outcome is unknown
-// and [Loop.Run] returns an error of CodeUnknownOutcome. Leaving the intent out
-// of [Task.Steps] makes the call again, once; [Task.OnUnknown] does so always.
+// A call that its tool does not say is repeatable gets a step of phase intent
+// before it is made. Where an intent has no result the outcome is unknown and
+// [Loop.Run] returns an error of CodeUnknownOutcome. Leaving the intent out of
+// [Task.Steps] makes the call again, once; [Task.OnUnknown] does so always.
 package agent
 
 import (

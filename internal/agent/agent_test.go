@@ -79,6 +79,14 @@ type echoOut struct {
 	Said string `json:"said"`
 }
 
+// asker is a tool of which what is said decides whether it may be said again.
+type asker struct{ tool.Tool }
+
+func (asker) Repeatable(arguments json.RawMessage) bool {
+	var in echoIn
+	return json.Unmarshal(arguments, &in) == nil && in.Text == "get"
+}
+
 // workshop has real tools and counts how often each call was made, by its key.
 type workshop struct {
 	registry *tool.Registry
@@ -95,6 +103,7 @@ func newWorkshop(t *testing.T, do func(ctx context.Context, name string) error) 
 		{Name: "text_echo", Description: "Has almost the same name."},
 		{Name: "mail.send", Description: "Sends mail.", SideEffect: true},
 		{Name: "mail.file", Description: "Files mail.", SideEffect: true, Idempotent: true},
+		{Name: "web.ask", Description: "Asks.", SideEffect: true},
 	}
 	var tools []tool.Tool
 	for _, spec := range specs {
@@ -111,6 +120,9 @@ func newWorkshop(t *testing.T, do func(ctx context.Context, name string) error) 
 		})
 		if err != nil {
 			t.Fatal(err)
+		}
+		if spec.Name == "web.ask" {
+			made = asker{made}
 		}
 		tools = append(tools, made)
 	}

@@ -17,7 +17,7 @@ import (
 // results in the order of the calls. It returns when all of them have ended.
 func (c *conversation) call(ctx context.Context, n int, asked []toolCall) ([]toolResult, error) {
 	for i := range asked {
-		if key := callKey(n, i); c.log.unknown(key) && c.task.OnUnknown != gathering.OnUnknownRetry {
+		if key := callKey(n, i); c.log.unknown(key) && !c.mayRepeat(asked[i]) {
 			return nil, unknownOutcome(key, asked[i].Tool, nil)
 		}
 	}
@@ -101,10 +101,21 @@ func (c *conversation) one(ctx context.Context, n, i int, asked toolCall) (gathe
 		return gathering.Step{}, err
 	}
 	err = c.record(ctx, step)
-	if err != nil && t.once() {
+	if err != nil && t.once(input) {
 		err = unknownOutcome(key, t.spec.Name, err)
 	}
 	return step, err
+}
+
+// mayRepeat reports whether a call is made again of which only an intent is
+// known: where the task says so, and where the call is repeatable. Former
+// versions recorded intents of such calls, too.
+func (c *conversation) mayRepeat(asked toolCall) bool {
+	if c.task.OnUnknown == gathering.OnUnknownRetry {
+		return true
+	}
+	t, input, err := c.accept(asked)
+	return err == nil && !t.once(input)
 }
 
 // accept returns the tool and the arguments of a call that may be made. Its
@@ -137,7 +148,7 @@ func (c *conversation) accept(asked toolCall) (offered, json.RawMessage, error) 
 // where nothing can be said to have come of it: ctx ended, the fence is up or
 // the outcome is unknown.
 func (c *conversation) make(ctx context.Context, step *gathering.Step, t offered, input json.RawMessage) error {
-	once := t.once()
+	once := t.once(input)
 	if once {
 		intent := *step
 		intent.Phase = gathering.StepIntent

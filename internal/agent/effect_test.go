@@ -20,6 +20,7 @@ func TestIntents(t *testing.T) {
 	notSent := gathering.NewError(gathering.KindTimeout, "too slow").WithCode(gathering.CodeNotSent)
 	tests := map[string]struct {
 		tool     string
+		text     string // that it is called with; "" is a
 		fault    error
 		code     string // of the run; "" is none
 		recorded []string
@@ -35,13 +36,21 @@ func TestIntents(t *testing.T) {
 		"idempotent, too slow":     {tool: "mail.file", fault: gathering.NewError(gathering.KindTimeout, "too slow"), recorded: []string{"turn/1/call/1 timeout"}, told: "error: too slow"},
 		"idempotent, broke down":   {tool: "mail.file", fault: errors.New("nil map"), recorded: []string{"turn/1/call/1 internal"}, told: "error: internal error"},
 		"idempotent, yet it acted": {tool: "mail.file", fault: unavailable.WithCode(gathering.CodeUnknownOutcome), code: gathering.CodeUnknownOutcome},
+		"repeatable":               {tool: "web.ask", text: "get", recorded: []string{"turn/1/call/1"}, told: `{"said":"get"}`},
+		"repeatable, too slow":     {tool: "web.ask", text: "get", fault: gathering.NewError(gathering.KindTimeout, "too slow"), recorded: []string{"turn/1/call/1 timeout"}, told: "error: too slow"},
+		"repeatable, broke down":   {tool: "web.ask", text: "get", fault: errors.New("nil map"), recorded: []string{"turn/1/call/1 internal"}, told: "error: internal error"},
+		"not repeatable":           {tool: "web.ask", text: "post", recorded: []string{"turn/1/call/1", "turn/1/call/1 intent"}, told: `{"said":"post"}`},
+		"not repeatable, too slow": {tool: "web.ask", text: "post", fault: gathering.NewError(gathering.KindTimeout, "too slow"), code: gathering.CodeUnknownOutcome, recorded: []string{"turn/1/call/1 intent"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w, j := newWorkshop(t, func(context.Context, string) error { return tt.fault }), &journal{}
+			if tt.text == "" {
+				tt.text = "a"
+			}
 			wire := strings.ReplaceAll(tt.tool, ".", "_")
-			script := llmtest.New(llmtest.Turn{Calls: []llmtest.Call{call(wire, say("a"))}}, llmtest.Turn{Text: "ok"})
+			script := llmtest.New(llmtest.Turn{Calls: []llmtest.Call{call(wire, say(tt.text))}}, llmtest.Turn{Text: "ok"})
 			_, err := loop(script, w).Run(t.Context(), task(j, tt.tool))
 			recorded := slices.Concat([]string{"turn/1"}, tt.recorded)
 			if tt.code != "" {
@@ -103,6 +112,85 @@ func TestUnknownOutcome(t *testing.T) {
 		if diff := cmp.Diff(map[string]int{"run_1/n/turn/1/call/1": 1}, w.made); diff != "" {
 			t.Errorf("%s: calls made (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// TestRepeatableAfterACrash goes on after a crash in the middle of a call that
+// may be made twice: it is made again and nobody is asked. Former versions
+// recorded an intent of it.
+func TestRepeatableAfterACrash(t *testing.T) {
+	t.Parallel()
+	crash := errors.New("the power is out")
+	turns := []llmtest.Turn{{Calls: []llmtest.Call{call("web_ask", say("get"))}}, {Text: "Done."}}
+	before := &journal{fail: func(n int) (bool, error) {
+		if n == 2 {
+			return false, crash
+		}
+		return true, nil
+	}}
+	work := task(before, "web.ask")
+	if _, err := loop(llmtest.New(turns...), newWorkshop(t, nil)).Run(t.Context(), work); !errors.Is(err, crash) {
+		t.Fatalf("got %v, want the crash", err)
+	}
+	if diff := cmp.Diff([]string{"turn/1"}, before.keys()); diff != "" {
+		t.Fatalf("recorded before it (-want +got):\n%s", diff)
+	}
+
+	intent := gathering.Step{
+		Key: "turn/1/call/1", Kind: gathering.StepTool, Name: "web.ask", Phase: gathering.StepIntent,
+	}
+	for name, intents := range map[string][]gathering.Step{"no intent": nil, "an intent": {intent}} {
+		w, after := newWorkshop(t, nil), &journal{}
+		work.Record, work.Steps = after.record, slices.Concat(before.steps, intents)
+		if _, err := loop(llmtest.New(turns[1:]...), w).Run(t.Context(), work); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(map[string]int{"run_1/n/turn/1/call/1": 1}, w.made); diff != "" {
+			t.Errorf("%s: calls made (-want +got):\n%s", name, diff)
+		}
+		if diff := cmp.Diff([]string{"turn/1/call/1", "turn/2"}, after.keys()); diff != "" {
+			t.Errorf("%s: recorded (-want +got):\n%s", name, diff)
+		}
+
+		// All of it is recorded now: nothing is asked or made any more.
+		w, again := newWorkshop(t, nil), &journal{}
+		work.Record, work.Steps = again.record, slices.Concat(work.Steps, after.steps)
+		if _, err := loop(llmtest.New(), w).Run(t.Context(), work); err != nil || w.count() != 0 || len(again.steps) != 0 {
+			t.Errorf("%s: got %v, %d calls, recorded %v; want it folded", name, err, w.count(), again.keys())
+		}
+	}
+}
+
+// TestOpenIntent holds that somebody is asked about a call of which only an
+// intent is recorded, unless its tool is there to say that it is repeatable.
+func TestOpenIntent(t *testing.T) {
+	t.Parallel()
+	for name, asked := range map[string]llmtest.Call{
+		"not repeatable":         call("web_ask", say("post")),
+		"faulty arguments":       call("web_ask", "get"),
+		"a tool that is no more": call("web_answer", say("get")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			j := &journal{fail: func(n int) (bool, error) {
+				if n > 1 {
+					return false, errors.New("crash")
+				}
+				return true, nil
+			}}
+			work := task(j, "web.ask")
+			if _, err := loop(llmtest.New(llmtest.Turn{Calls: []llmtest.Call{asked}}), newWorkshop(t, nil)).Run(t.Context(), work); err == nil {
+				t.Fatal("there was no crash")
+			}
+			w, after := newWorkshop(t, nil), &journal{}
+			work.Record = after.record
+			work.Steps = append(j.steps, gathering.Step{Key: "turn/1/call/1", Kind: gathering.StepTool, Name: "web.ask", Phase: gathering.StepIntent})
+			_, err := loop(llmtest.New(), w).Run(t.Context(), work)
+			wantError(t, err, gathering.KindConflict, gathering.CodeUnknownOutcome)
+			if w.count() != 0 || len(after.steps) != 0 {
+				t.Errorf("made %d calls, recorded %v", w.count(), after.keys())
+			}
+		})
 	}
 }
 

@@ -29,8 +29,8 @@ type offered struct {
 	function fantasy.FunctionTool
 }
 
-// once reports whether a call must not be made twice.
-func (o *offered) once() bool { return o.spec.SideEffect && !o.spec.Idempotent }
+// once reports whether a call with the given arguments must not be made twice.
+func (o *offered) once(input json.RawMessage) bool { return !o.tool.Repeatable(input) }
 
 func newToolbox(registry *tool.Registry, names []string) (toolbox, error) {
 	var box toolbox

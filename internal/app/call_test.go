@@ -13,11 +13,14 @@ import (
 
 	"gathering"
 	"gathering/internal/app"
+	"gathering/internal/llm"
+	"gathering/internal/llm/llmtest"
 	"gathering/internal/run"
 )
 
 // service is an API that keeps the keys it is sent, by path. The first call of
-// /busy it puts off, the first of /cut it breaks off.
+// /busy it puts off, the first of /cut it breaks off, the first of /hang it does
+// not answer.
 type service struct {
 	*httptest.Server
 
@@ -39,6 +42,8 @@ func newService(t *testing.T) *service {
 			w.WriteHeader(http.StatusTooManyRequests)
 		case first && r.URL.Path == "/cut":
 			panic(http.ErrAbortHandler)
+		case first && r.URL.Path == "/hang":
+			<-r.Context().Done()
 		default:
 			w.Header().Set("Content-Type", "application/json")
 			io.WriteString(w, `{"path":"`+r.URL.Path+`"}`)
@@ -119,6 +124,61 @@ func TestCalls(t *testing.T) {
 			}
 			if requests != test.requests || len(keys) != test.keys {
 				t.Errorf("the service saw %d requests with %d keys, want %d with %d: %v", requests, len(keys), test.requests, test.keys, s.keys)
+			}
+		})
+	}
+}
+
+// TestAgentsCalls holds that a call which an agent makes is repeated as one of a
+// node is: by its method, whatever stands before the tool.
+func TestAgentsCalls(t *testing.T) {
+	t.Parallel()
+	for method, test := range map[string]struct {
+		state    gathering.NodeState
+		code     string
+		requests int
+	}{
+		"GET":  {gathering.NodeCompleted, "", 2},
+		"POST": {gathering.NodeFailed, gathering.CodeUnknownOutcome, 1},
+	} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			s := newService(t)
+			script := llmtest.New(llmtest.Turn{Calls: []llmtest.Call{
+				{Tool: "http_request", Args: map[string]string{"method": method, "url": s.URL + "/hang"}},
+			}}, llmtest.Turn{Text: "Done."})
+			a := open(t, app.Options{
+				Data: t.TempDir(), Lookup: allowing("127.0.0.1/32"), Providers: []llm.Provider{llmtest.Provider{"model": script}},
+			})
+			p, err := a.Save(t.Context(), gathering.DefaultProject, []byte(`
+name: calls
+nodes:
+  start: {kind: trigger}
+  ask:
+    {kind: agent, needs: [start], model: scripted/model, tools: [http.request], task: Ask it., timeout: 1s,
+    on_unknown: fail, retry: {max_attempts: 2, initial_delay: 1ms}}
+`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			work(t, a)
+			r, err := a.Start(t.Context(), p, run.New{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			end(t, a, r.ID)
+			report, err := a.Runs.Report(t.Context(), r.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := report.Nodes[1]
+			if n.State != test.state || n.Error != nil && n.Error.Code != test.code {
+				t.Errorf("the agent is %s: %+v, want %s %s", n.State, n.Error, test.state, test.code)
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if got := len(s.keys["/hang"]); got != test.requests {
+				t.Errorf("the service saw %d requests, want %d", got, test.requests)
 			}
 		})
 	}

@@ -473,6 +473,8 @@ type counting struct {
 
 func (c *counting) Spec() gathering.ToolSpec { return gathering.ToolSpec{Name: "mail.send"} }
 
+func (c *counting) Repeatable(arguments json.RawMessage) bool { return string(arguments) == `"again"` }
+
 func (c *counting) Call(_ context.Context, call tool.Call) (json.RawMessage, error) {
 	c.calls++
 	return call.Arguments, c.err

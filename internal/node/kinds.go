@@ -2,8 +2,6 @@ package node
 
 import (
 	"encoding/json"
-	"slices"
-	"strings"
 
 	"gathering"
 	"gathering/internal/definition"
@@ -150,9 +148,6 @@ func Kinds() []definition.Kind {
 	return list
 }
 
-// httpRequest is the tool behind call_api.
-const httpRequest = "http.request"
-
 // defaultBranch is the branch of a switch whose value is none of its cases.
 const defaultBranch = "default"
 
@@ -181,21 +176,7 @@ func resolveAction(n gathering.Node) (gathering.Node, error) {
 	case "send_notification":
 		n.Kind, n.Config = "tool", map[string]json.RawMessage{"tool": json.RawMessage(`"notify.send"`), "with": n.Config["with"]}
 	case "call_api":
-		n.Kind, n.Config = "tool", map[string]json.RawMessage{"tool": json.RawMessage(`"` + httpRequest + `"`), "with": n.Config["with"]}
-		if n.Idempotent == nil {
-			safe := idempotentMethod(with["method"])
-			n.Idempotent = &safe
-		}
+		n.Kind, n.Config = "tool", map[string]json.RawMessage{"tool": json.RawMessage(`"http.request"`), "with": n.Config["with"]}
 	}
 	return n, nil
-}
-
-// idempotentMethod reports whether an HTTP method is idempotent (RFC 9110,
-// section 9.2.2). One that is not known before the run is not.
-func idempotentMethod(method json.RawMessage) bool {
-	name := "GET"
-	if method != nil && json.Unmarshal(method, &name) != nil {
-		return false
-	}
-	return slices.Contains([]string{"GET", "HEAD", "PUT", "DELETE"}, strings.ToUpper(name))
 }

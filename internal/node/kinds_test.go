@@ -287,9 +287,11 @@ func TestIdempotence(t *testing.T) {
 		{"the node knows better", `kind: tool, tool: mail.send, idempotent: true`, true},
 		{"the node knows worse", `kind: tool, tool: text.say, idempotent: false`, false},
 		{"an agent goes on from its steps", `kind: agent, model: scripted/model, task: work`, true},
-		{"GET by default", `kind: action, action: call_api, with: {text: x}`, true},
-		{"a request by GET", `kind: tool, tool: http.request, with: {text: x}`, true},
-		{"a request by PUT", `kind: tool, tool: http.request, with: {method: PUT}`, true},
+		{"a call of an API by GET", `kind: action, action: call_api, with: {method: GET}`, true},
+		{"a call of an API by POST", `kind: action, action: call_api, with: {method: POST}`, false},
+		{"a call of an API by POST that is better", `kind: action, action: call_api, idempotent: true, with: {method: POST}`, true},
+		{"a request without arguments", `kind: tool, tool: http.request`, true},
+		{"a request by GET", `kind: tool, tool: http.request, with: {method: GET, text: "${{ input.text }}"}`, true},
 		{"a request by POST", `kind: tool, tool: http.request, with: {method: POST}`, false},
 		{"a request by whatever", `kind: tool, tool: http.request, with: {method: "${{ input.method }}"}`, false},
 		{"a request by GET that is worse", `kind: tool, tool: http.request, idempotent: false, with: {method: GET}`, false},
@@ -305,8 +307,9 @@ func TestIdempotence(t *testing.T) {
 	}
 }
 
-// TestIdempotentMethods looks at the sugar alone, since its tool may not be there.
-func TestIdempotentMethods(t *testing.T) {
+// TestCallAPI holds that whether a call of an API may be repeated is left to the
+// tool behind it, unless the node says so.
+func TestCallAPI(t *testing.T) {
 	t.Parallel()
 	var resolve func(gathering.Node) (gathering.Node, error)
 	for _, k := range node.Kinds() {
@@ -315,30 +318,20 @@ func TestIdempotentMethods(t *testing.T) {
 		}
 	}
 	yes, no := true, false
-	tests := []struct {
-		with string
-		said *bool
-		want bool
-	}{
-		{`{}`, nil, true},
-		{`{"method":"GET"}`, nil, true},
-		{`{"method":"head"}`, nil, true},
-		{`{"method":"PUT"}`, nil, true},
-		{`{"method":"DELETE"}`, nil, true},
-		{`{"method":"POST"}`, nil, false},
-		{`{"method":"PATCH"}`, nil, false},
-		{`{"method":"${{ input.method }}"}`, nil, false},
-		{`{"method":7}`, nil, false},
-		{`{"method":"POST"}`, &yes, true},
-		{`{"method":"GET"}`, &no, false},
-	}
-	for _, test := range tests {
-		n, err := resolve(gathering.Node{
-			Kind: "action", Idempotent: test.said,
-			Config: map[string]json.RawMessage{"action": json.RawMessage(`"call_api"`), "with": json.RawMessage(test.with)},
+	for _, said := range []*bool{nil, &yes, &no} {
+		got, err := resolve(gathering.Node{
+			Kind: "action", Idempotent: said,
+			Config: map[string]json.RawMessage{"action": json.RawMessage(`"call_api"`), "with": json.RawMessage(`{"method":"GET"}`)},
 		})
-		if err != nil || n.Kind != "tool" || string(n.Config["tool"]) != `"http.request"` || n.Idempotent == nil || *n.Idempotent != test.want {
-			t.Errorf("%s: got %+v, %v, want an HTTP request, idempotent %t", test.with, n, err, test.want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := gathering.Node{
+			Kind: "tool", Idempotent: said,
+			Config: map[string]json.RawMessage{"tool": json.RawMessage(`"http.request"`), "with": json.RawMessage(`{"method":"GET"}`)},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}
 }

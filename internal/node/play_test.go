@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -46,6 +47,15 @@ type sayOut struct {
 	Said string `json:"said"`
 }
 
+// asker is the stand-in for http.request, with calls that may be repeated and
+// others that may not.
+type asker struct{ tool.Tool }
+
+func (asker) Repeatable(arguments json.RawMessage) bool {
+	var in sayIn
+	return len(arguments) == 0 || json.Unmarshal(arguments, &in) == nil && (in.Method == "" || in.Method == http.MethodGet)
+}
+
 func newBench(t *testing.T, turns ...llmtest.Turn) *bench {
 	t.Helper()
 	b := &bench{t: t, model: llmtest.New(turns...)}
@@ -70,6 +80,9 @@ func newBench(t *testing.T, turns ...llmtest.Turn) *bench {
 		})
 		if err != nil {
 			t.Fatal(err)
+		}
+		if spec.Name == "http.request" {
+			made = asker{made}
 		}
 		tools = append(tools, made)
 	}

@@ -31,7 +31,10 @@ func bindTool(b *binding) (engine.Node, error) {
 			Run:        func(context.Context, engine.Job) (engine.Outcome, error) { return engine.Outcome{}, missing },
 		}}, nil
 	}
-	idempotent := b.idempotent(t.Spec())
+	idempotent := t.Repeatable(b.node.Config["with"])
+	if b.node.Idempotent != nil {
+		idempotent = *b.node.Idempotent
+	}
 	return engine.Node{Input: input(with), Do: engine.Work{
 		Idempotent: idempotent,
 		Run: func(ctx context.Context, job engine.Job) (engine.Outcome, error) {
@@ -45,20 +48,6 @@ func bindTool(b *binding) (engine.Node, error) {
 			return engine.Outcome{Output: output}, err
 		},
 	}}, nil
-}
-
-// idempotent reports whether the node may call its tool again: as the node
-// says, or for an HTTP request its method, or the tool.
-func (b *binding) idempotent(spec gathering.ToolSpec) bool {
-	switch {
-	case b.node.Idempotent != nil:
-		return *b.node.Idempotent
-	case spec.Name == httpRequest:
-		var with map[string]json.RawMessage
-		_ = json.Unmarshal(b.node.Config["with"], &with) // checked when stored
-		return idempotentMethod(with["method"])
-	}
-	return spec.Idempotent || !spec.SideEffect
 }
 
 func bindAgent(b *binding) (engine.Node, error) {

@@ -23,5 +23,5 @@ func Guarded(t Tool, guard Guard, name string) Tool {
 		})
 		return result, err
 	}
-	return &wrapped{t.Spec(), call}
+	return &wrapped{t, call}
 }

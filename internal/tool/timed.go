@@ -29,5 +29,5 @@ func Timed(t Tool) Tool {
 		}
 		return result, err
 	}
-	return &wrapped{spec, call}
+	return &wrapped{t, call}
 }

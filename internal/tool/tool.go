@@ -29,24 +29,29 @@ type Call struct {
 	Arguments json.RawMessage
 }
 
-// Tool is something an agent or a node can use. Both methods may be called
-// from many goroutines at once.
+// Tool is something an agent or a node can use. Its methods may be called from
+// many goroutines at once.
 type Tool interface {
 	// Spec describes the tool. It is the same for the tool's whole life;
 	// callers leave its schemas unchanged.
 	Spec() gathering.ToolSpec
+	// Repeatable reports whether a call with these arguments may be made again
+	// without harm, also where nobody knows what came of it. The arguments may
+	// be faulty, or templates that are not rendered yet: where they leave it
+	// open, the call is not repeatable. Nothing and null mean {}.
+	Repeatable(arguments json.RawMessage) bool
 	// Call does the work and returns its result as JSON. It returns soon
 	// after ctx ends.
 	Call(ctx context.Context, call Call) (json.RawMessage, error)
 }
 
-// wrapped is a tool whose calls go through call.
+// wrapped is a tool whose calls go through call. What it says of itself is what
+// the tool within says.
 type wrapped struct {
-	spec gathering.ToolSpec
+	Tool
+
 	call func(ctx context.Context, call Call) (json.RawMessage, error)
 }
-
-func (w *wrapped) Spec() gathering.ToolSpec { return w.spec }
 
 func (w *wrapped) Call(ctx context.Context, call Call) (json.RawMessage, error) {
 	return w.call(ctx, call)

@@ -92,6 +92,54 @@ func TestNewDerivesSchemas(t *testing.T) {
 	}
 }
 
+// TestRepeatable holds that a tool of a function says the same of all calls, and
+// that whatever stands before a tool leaves the answer to it.
+func TestRepeatable(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		spec gathering.ToolSpec
+		want bool
+	}{
+		{gathering.ToolSpec{}, true},
+		{gathering.ToolSpec{SideEffect: true}, false},
+		{gathering.ToolSpec{SideEffect: true, Idempotent: true}, true},
+	} {
+		test.spec.Name = "a"
+		made, err := tool.New(test.spec, greet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := made.Repeatable(json.RawMessage(`{"name":"x"}`)); got != test.want {
+			t.Errorf("%+v: got %t, want %t", test.spec, got, test.want)
+		}
+	}
+
+	inner, err := tool.New(gathering.ToolSpec{Name: "test.greet", Description: "Greets.", SideEffect: true, Timeout: gathering.Duration(time.Second)}, greet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry, err := tool.NewRegistry(again{inner})
+	if err != nil {
+		t.Fatal(err)
+	}
+	registered, _ := registry.Lookup("test.greet")
+	for name, outer := range map[string]tool.Tool{
+		"timed": tool.Timed(again{inner}), "validated": checked(t, again{inner}),
+		"guarded": tool.Guarded(again{inner}, nil, "x"), "registered": registered,
+	} {
+		for arguments, want := range map[string]bool{`"again"`: true, `{"name":"x"}`: false} {
+			if got := outer.Repeatable(json.RawMessage(arguments)); got != want {
+				t.Errorf("%s, %s: got %t, want %t", name, arguments, got, want)
+			}
+		}
+	}
+}
+
+// again is a tool that tells calls apart.
+type again struct{ tool.Tool }
+
+func (again) Repeatable(arguments json.RawMessage) bool { return string(arguments) == `"again"` }
+
 func TestNewKeepsGivenSchema(t *testing.T) {
 	t.Parallel()
 	given := json.RawMessage(`{"type":"object"}`)

@@ -23,7 +23,8 @@ import (
 // unless it is tagged omitempty or omitzero, its description is its jsonschema
 // tag, and the whole numbers in its minimum and maximum tags bound it; unknown
 // fields are refused. A schema that spec already has is kept. A tool without
-// side effects is marked idempotent.
+// side effects is marked idempotent, and all calls of an idempotent one are
+// repeatable.
 //
 // Arguments that do not fit In are KindInvalid; fn is not called. A panic in
 // fn becomes a KindInternal error with the panic and its stack as the cause.
@@ -54,7 +55,21 @@ func New[In, Out any](
 		}
 		return result, nil
 	}
-	return &wrapped{spec, call}, nil
+	return &typed{spec, call}, nil
+}
+
+// typed is a tool made of a typed function.
+type typed struct {
+	spec gathering.ToolSpec
+	call func(ctx context.Context, call Call) (json.RawMessage, error)
+}
+
+func (t *typed) Spec() gathering.ToolSpec { return t.spec }
+
+func (t *typed) Repeatable(json.RawMessage) bool { return t.spec.Idempotent }
+
+func (t *typed) Call(ctx context.Context, call Call) (json.RawMessage, error) {
+	return t.call(ctx, call)
 }
 
 // arguments returns what the call was given, {} where that is nothing or null.

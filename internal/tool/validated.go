@@ -45,7 +45,7 @@ func Validated(t Tool) (Tool, error) {
 		}
 		return result, checkResult(spec.Name, result)
 	}
-	return &wrapped{spec, call}, nil
+	return &wrapped{t, call}, nil
 }
 
 func checkResult(name string, result json.RawMessage) error {

@@ -55,7 +55,7 @@ func (r *requester) request(ctx context.Context, call tool.Call, in requestInput
 		method: in.Method, expect: in.ExpectStatus, timeout: timeout, guard: r.guard,
 		maxBytes:   cmp.Or(in.MaxBytes, defaultMaxBytes),
 		follow:     in.FollowRedirects == nil || *in.FollowRedirects,
-		repeatable: in.Method != http.MethodPost && in.Method != http.MethodPatch,
+		repeatable: repeatable(in.Method),
 	}
 	if call.Idempotent != nil {
 		e.repeatable = *call.Idempotent

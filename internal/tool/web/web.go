@@ -23,14 +23,15 @@
 //   - invalid: the arguments, any other status, and a body that is not the
 //     JSON it claims to be. The call is over and repeating it is of no use.
 //
-// GET, HEAD, PUT and DELETE may be repeated (RFC 9110, section 9.2.2) unless
-// the call declares otherwise.
+// GET, HEAD, PUT and DELETE may be repeated unless the call declares otherwise.
 package web
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"gathering"
 	"gathering/internal/safedial"
@@ -67,7 +68,27 @@ func All(o Options) ([]tool.Tool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make web tools: %w", err)
 	}
-	return []tool.Tool{t}, nil
+	return []tool.Tool{requestTool{t}}, nil
+}
+
+// requestTool is http.request, of which the method decides whether a call is
+// repeatable.
+type requestTool struct{ tool.Tool }
+
+// Repeatable implements [tool.Tool].
+func (requestTool) Repeatable(arguments json.RawMessage) bool {
+	var in struct {
+		Method string `json:"method"`
+	}
+	if len(arguments) > 0 && json.Unmarshal(arguments, &in) != nil {
+		return false
+	}
+	return repeatable(cmp.Or(in.Method, http.MethodGet))
+}
+
+// repeatable reports whether a method is idempotent (RFC 9110, section 9.2.2).
+func repeatable(method string) bool {
+	return slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete}, method)
 }
 
 // requester makes requests: oneShot those that must not be sent twice, kept

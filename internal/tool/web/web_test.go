@@ -154,6 +154,35 @@ func closed(t *testing.T) string {
 
 func host(s *httptest.Server) string { return strings.TrimPrefix(s.URL, "http://") }
 
+// TestRepeatable holds that the method decides whether a call may be repeated,
+// and that one which is not known yet does not.
+func TestRepeatable(t *testing.T) {
+	t.Parallel()
+	for arguments, want := range map[string]bool{
+		``:                                 true,
+		`null`:                             true,
+		`{}`:                               true,
+		`{"url":"http://example.com"}`:     true,
+		`{"method":"GET"}`:                 true,
+		`{"method":"HEAD"}`:                true,
+		`{"method":"PUT","body":[1]}`:      true,
+		`{"method":"DELETE"}`:              true,
+		`{"method":"POST"}`:                false,
+		`{"method":"PATCH"}`:               false,
+		`{"method":"get"}`:                 false,
+		`{"method":"OPTIONS"}`:             false,
+		`{"method":"${{ input.how }}"}`:    false,
+		`{"method":7}`:                     false,
+		`{"method":"GET"`:                  false,
+		`"GET"`:                            false,
+		`{"method":"GET","method":"POST"}`: false,
+	} {
+		if got := requester(t).Repeatable(json.RawMessage(arguments)); got != want {
+			t.Errorf("%s: got %t, want %t", arguments, got, want)
+		}
+	}
+}
+
 func TestSpec(t *testing.T) {
 	t.Parallel()
 	spec := requester(t).Spec()
