@@ -121,7 +121,8 @@ type RunWaitingData struct {
 // from an owner that died, whose attempts under way are interrupted, or
 // somebody ended its pause.
 type RunResumedData struct {
-	Instance    InstanceID `json:"instance,omitempty"`
+	Instance InstanceID `json:"instance,omitempty"`
+	// Crashed: since a node of it last ended, an owner died or could not move it.
 	Crashed     bool       `json:"crashed,omitempty"`
 	Interrupted []string   `json:"interrupted,omitempty"`
 	Unpaused    bool       `json:"unpaused,omitempty"`
@@ -144,6 +145,9 @@ type RunCancellingData struct {
 type RunEndedData struct {
 	Output  json.RawMessage `json:"output,omitempty"`
 	Failure *Failure        `json:"failure,omitempty"`
+	// MayHaveActed: it ended over something of which nobody knows whether it
+	// acted, and nobody decided about that.
+	MayHaveActed bool `json:"may_have_acted,omitempty"`
 }
 
 // NodeStartedData is what an attempt begins with. Input is written by the
@@ -178,8 +182,9 @@ type NodeRetryingData struct {
 }
 
 // NodeStoppingData says why a node is being stopped while its run goes on: a
-// join needs it no more, or with a failure, a map fails as soon as its items
-// have stopped.
+// join needs it no more, or with a failure, it fails as soon as what it began
+// has stopped: a map with its items, a node that waits for a child run with
+// that.
 type NodeStoppingData struct {
 	Failure *Failure `json:"failure,omitempty"`
 }

@@ -49,9 +49,8 @@ func ValidRunID(id RunID) bool {
 	return strings.Trim(text, "0123456789abcdefghijklmnopqrstuv") == ""
 }
 
-// ChildRunID returns the ID of the run that a node starts. The same parent,
-// node, item and attempt give the same ID, so that a start repeated after a
-// crash meets the run it already made. The time is that of the node's start.
+// ChildRunID returns the ID of the run that a node starts, at the time of the
+// node's start. No two nodes, items or attempts of a run have the same.
 func ChildRunID(parent RunID, node string, item, attempt int, at time.Time) RunID {
 	key := strings.Join([]string{string(parent), node, strconv.Itoa(item), strconv.Itoa(attempt)}, "\x00")
 	sum := sha256.Sum256([]byte(key))

@@ -43,19 +43,19 @@ func (t *turn) wake(i int) {
 	}
 }
 
+// waitedTooLong fails a node whose time is up while it waits. A child run is
+// stopped first, and what follows is decided at its end: it may still act.
 func (t *turn) waitedTooLong(i int) {
 	n := &t.s.nodes[i]
 	failure := gathering.FailureOf(errTooLong)
-	if n.state == gathering.NodeWaiting {
-		if n.child != "" && !n.detached {
-			t.tell(n.child, MailCancel)
-		}
-		if t.mayRetry(i, failure, 0) {
-			t.retry(i, failure, t.backoff(i, 0))
-			return
-		}
+	switch {
+	case n.state == gathering.NodeWaiting && n.child != "":
+		t.halt(i, failure)
+	case n.state == gathering.NodeWaiting && t.mayRetry(i, failure, 0):
+		t.retry(i, failure, t.backoff(i, 0))
+	default:
+		t.failed(i, failure)
 	}
-	t.failed(i, failure)
 }
 
 // again begins the next attempt of a node that failed before.
@@ -116,7 +116,7 @@ func (s *State) nodeDue(i int) time.Time {
 		return time.Time{}
 	case n.state != gathering.NodeRunning:
 		return earlier(n.due, s.waitLimit(i))
-	case n.fan != nil && !since.IsZero():
+	case n.fan != nil && (s.paused || !since.IsZero()):
 		return time.Time{} // its items are waited for
 	case n.fan != nil:
 		return s.attemptDeadline(i)

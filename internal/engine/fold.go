@@ -128,6 +128,10 @@ func (s *State) applyNode(i int, e gathering.Event, data any) error {
 	case *gathering.NodeRetryingData:
 		s.move(i, gathering.NodeRetrying)
 		n.due, n.uncounted = d.Due, d.Uncounted
+		n.stopped()
+		if d.Uncounted {
+			s.rests++
+		}
 		if !d.Uncounted {
 			n.failure = d.Failure
 			n.doubt = n.doubtAfter(d.Failure)
@@ -139,7 +143,7 @@ func (s *State) applyNode(i int, e gathering.Event, data any) error {
 		if n.startedAt.IsZero() {
 			n.startedAt, n.attempt = e.At, e.Attempt
 		}
-		n.output, n.branch, n.failure = d.Output, d.Branch, nil
+		n.output, n.branch, n.failure, n.doubt, n.steps = d.Output, d.Branch, nil, false, nil
 		s.end(i, gathering.NodeCompleted, e.At)
 		s.forgetItems(i)
 		s.decide(i, func(branch string) bool { return branch == "" || branch == d.Branch })
@@ -154,7 +158,10 @@ func (s *State) applyNode(i int, e gathering.Event, data any) error {
 			s.Usage.Add(*d.Usage)
 		}
 	case *gathering.NodeStoppingData:
-		n.haltedAt, n.failure = e.At, d.Failure
+		n.haltedAt, n.failing = e.At, d.Failure != nil
+		if n.state != gathering.NodeUnknown {
+			n.failure = d.Failure
+		}
 		s.lookAtMap(i)
 	case *gathering.NodeDecidedData: // what was decided follows as an event of its own
 	case nil:
@@ -171,6 +178,9 @@ func (s *State) applyNode(i int, e gathering.Event, data any) error {
 func (s *State) applyStarted(i int, e gathering.Event, d *gathering.NodeStartedData) error {
 	n := &s.nodes[i]
 	s.move(i, gathering.NodeRunning)
+	if n.uncounted {
+		s.rests++
+	}
 	n.attempt, n.attemptAt, n.due, n.uncounted = e.Attempt, e.At, time.Time{}, false
 	if !n.doubt {
 		n.call = e.Attempt
@@ -192,8 +202,14 @@ func (s *State) applyFailed(i int, e gathering.Event, d *gathering.NodeFailedDat
 	}
 	if e.Type == gathering.EventNodeUnknown {
 		n.doubt = true
+		n.stopped()
 		s.move(i, gathering.NodeUnknown)
 		return
+	}
+	decided := n.state == gathering.NodeUnknown
+	n.doubt = !decided && n.doubtAfter(d.Failure)
+	if decided || mayBeMade(d.Failure) {
+		n.steps = withoutOpenIntents(n.steps)
 	}
 	n.onError = d.OnError
 	s.end(i, d.State, e.At)
@@ -250,7 +266,10 @@ func (s *State) count(i int, state gathering.NodeState, by int) {
 func (s *State) end(i int, state gathering.NodeState, at time.Time) {
 	s.move(i, state)
 	n := &s.nodes[i]
-	n.endedAt, n.due, n.steps = at, time.Time{}, nil
+	n.endedAt, n.due = at, time.Time{}
+	if !n.isOpen() {
+		n.steps = nil
+	}
 	if n.item >= 0 {
 		n.input = nil // the map has the item; what was made of it is in the log
 	}
@@ -306,6 +325,13 @@ func (s *State) killPending() {
 	}
 }
 
+// stopped ends the stop of a node for a failure of its own: what it began has.
+func (n *node) stopped() {
+	if n.failing {
+		n.failing, n.haltedAt = false, time.Time{}
+	}
+}
+
 // mayBeMade reports whether the calls that an attempt with failure f was about
 // to make may be made again: somebody or the node's OnUnknown says so, or they
 // are known not to have left. After anything else, such as an interruption, an
@@ -339,7 +365,7 @@ func (n *node) doubtAfter(f *gathering.Failure) bool {
 
 // isOpen reports whether a call was about to be made of which there is no result.
 func (n *node) isOpen() bool {
-	return len(withoutOpenIntents(slices.Clone(n.steps))) < len(n.steps)
+	return len(n.steps) > 0 && len(withoutOpenIntents(slices.Clone(n.steps))) < len(n.steps)
 }
 
 // withoutOpenIntents leaves out the intents of calls that have no result: the

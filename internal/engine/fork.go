@@ -105,19 +105,15 @@ func (f *fork) refuse() error {
 // open reports whether node i, or an item of it, may have acted or still does.
 func (f *fork) open(i int) bool {
 	n := &f.old.nodes[i]
-	if n.fan != nil {
-		for k := range n.fan.items {
-			if f.open(n.fan.first + k) {
-				return true
-			}
+	if n.fan == nil {
+		return f.old.open(i)
+	}
+	for k := range n.fan.items {
+		if f.old.open(n.fan.first + k) {
+			return true
 		}
-		return false
 	}
-	work, ok := n.spec.Do.(Work)
-	if !ok || work.Idempotent && n.state != gathering.NodeUnknown {
-		return false
-	}
-	return n.state == gathering.NodeUnknown || n.state == gathering.NodeAbandoned || n.state == gathering.NodeRunning
+	return false
 }
 
 // well reports whether a node ended and its outcome was dealt with.

@@ -78,17 +78,20 @@ func (t *turn) childEnded(m Mail, c ChildEndedMail) {
 	if n.state != gathering.NodeWaiting || n.child != c.Run {
 		return
 	}
+	failure := childFailure(c)
+	if t.s.failing(i) && !c.MayHaveActed {
+		failure = n.failure
+	}
 	switch {
 	case c.State == gathering.RunCompleted:
 		t.completed(i, Outcome{Output: c.Output})
-	case t.s.halting(i):
+	case c.MayHaveActed && t.mayRepeat(i), !t.s.unneeded(i) && t.mayRetry(i, failure, 0):
+		t.retry(i, failure, t.backoff(i, 0))
+	case c.MayHaveActed:
+		t.unknown(i, failure.Err())
+	case t.s.unneeded(i):
 		t.cancelNode(i)
 	default:
-		failure := childFailure(c)
-		if t.mayRetry(i, failure, 0) {
-			t.retry(i, failure, t.backoff(i, 0))
-			return
-		}
 		t.failed(i, failure)
 	}
 }
@@ -110,6 +113,10 @@ func childFailure(c ChildEndedMail) *gathering.Failure {
 	if c.Failure != nil {
 		f.Kind, f.Code, f.Fields = c.Failure.Kind, c.Failure.Code, c.Failure.Fields
 		f.Message += ": " + c.Failure.Message
+	}
+	if c.MayHaveActed {
+		f.Kind, f.Code, f.Fields = gathering.KindConflict, gathering.CodeUnknownOutcome, nil
+		f.Message += "; it may have acted and nobody can tell"
 	}
 	return f
 }

@@ -16,7 +16,7 @@ type Begin struct{}
 // Takeover goes on with a run that had an owner before, after its log was folded.
 type Takeover struct {
 	Instance gathering.InstanceID
-	Crashed  bool // the former owner died; it did not park or release the run
+	Crashed  bool // since a node last ended, an owner died or could not move the run
 	// Mail is what the inbox holds. It is taken in before anything is begun or
 	// repeated: a run that is to stop starts nothing.
 	Mail []Mail
@@ -88,6 +88,8 @@ type ChildEndedMail struct {
 	State   gathering.RunState `json:"state"`
 	Output  json.RawMessage    `json:"output,omitempty"`
 	Failure *gathering.Failure `json:"failure,omitempty"`
+	// MayHaveActed is as in [gathering.RunEndedData].
+	MayHaveActed bool `json:"may_have_acted,omitempty"`
 }
 
 // ChildBegunMail tells a parent that a child run is stored whose end it does not

@@ -121,14 +121,20 @@ func (t *turn) effect(e Effect) { t.Effects = append(t.Effects, e) }
 // ends the run when nothing is left. While the run is paused or its owner lets
 // go of it nothing is begun; what was left open is settled later.
 func (t *turn) settle() {
-	if t.err == nil && t.s.Seq-t.s.rests >= gathering.MaxEvents {
-		t.stop(stopFailed, gathering.FailureOf(gathering.NewError(gathering.KindTooLarge,
-			"the run's log is over the limit of %d events", gathering.MaxEvents).WithCode(gathering.CodeTooLong)), "")
-	}
+	t.checkLength()
 	for t.err == nil && !t.resting() && t.look() {
+		t.checkLength()
 	}
 	if t.err == nil && !t.s.StartedAt.IsZero() && t.idle() {
 		t.endRun()
+	}
+}
+
+// checkLength stops a run whose log is full.
+func (t *turn) checkLength() {
+	if t.err == nil && t.s.Seq-t.s.rests >= gathering.MaxEvents {
+		t.stop(stopFailed, gathering.FailureOf(gathering.NewError(gathering.KindTooLarge,
+			"the run's log is over the limit of %d events", gathering.MaxEvents).WithCode(gathering.CodeTooLong)), "")
 	}
 }
 
@@ -191,7 +197,7 @@ func (t *turn) skip(i int, reason string) {
 }
 
 func (t *turn) endRun() {
-	end := &gathering.RunEndedData{Failure: t.s.Failure}
+	end := &gathering.RunEndedData{Failure: t.s.Failure, MayHaveActed: t.s.leavesOpen()}
 	switch t.s.stopping {
 	case stopCancelled:
 		t.emit(gathering.EventRunCancelled, end)
@@ -225,12 +231,12 @@ func (t *turn) stop(reason string, failure *gathering.Failure, by string) {
 	}
 }
 
-// halt stops node i while the run goes on. A failure makes a map fail with it
-// as soon as its items have stopped.
+// halt stops node i while the run goes on. With a failure a map, or a node that
+// waits for a child run, fails as soon as that has stopped.
 func (t *turn) halt(i int, failure *gathering.Failure) {
 	n := &t.s.nodes[i]
 	switch {
-	case n.state == gathering.NodeRunning, n.state == gathering.NodeWaiting && n.child != "":
+	case n.state == gathering.NodeRunning, n.state == gathering.NodeUnknown, n.state == gathering.NodeWaiting && n.child != "":
 		t.emitNode(gathering.EventNodeStopping, i, n.attempt, &gathering.NodeStoppingData{Failure: failure})
 	default:
 	}
@@ -335,7 +341,7 @@ func (t *turn) interrupted(i int) {
 func (t *turn) unknown(i int, err error) {
 	failure := gathering.FailureOf(err)
 	on := t.s.nodes[i].spec.OnUnknown
-	if t.s.stopping == "" && (on == gathering.OnUnknownFail || on == gathering.OnUnknownRetry && t.s.halting(i)) {
+	if t.s.stopping == "" && (on == gathering.OnUnknownFail || on == gathering.OnUnknownRetry && t.s.unneeded(i)) {
 		t.failed(i, failure)
 		return
 	}
@@ -377,7 +383,7 @@ func Queue(s *State, now time.Time, data gathering.RunQueuedData) (Turn, error) 
 // GiveUp is the commit that ends a run whose state cannot be folded, after its
 // last event.
 func GiveUp(last gathering.Event, now time.Time, reason error) (Commit, error) {
-	end := &gathering.RunEndedData{Failure: gathering.FailureOf(reason)}
+	end := &gathering.RunEndedData{Failure: gathering.FailureOf(reason), MayHaveActed: true}
 	data, err := encodeData(end)
 	if err != nil {
 		return Commit{}, err

@@ -459,8 +459,15 @@ func (w *world) tickDue() {
 
 func (w *world) childEnds(state gathering.RunState) {
 	w.t.Helper()
+	w.childrenEnd(engine.ChildEndedMail{State: state})
+}
+
+// childrenEnd has all children end alike.
+func (w *world) childrenEnd(end engine.ChildEndedMail) {
+	w.t.Helper()
 	for id, by := range w.children {
-		kind, mail := engine.MailChildEnded, any(engine.ChildEndedMail{Run: id, Node: by.Node, State: state})
+		end.Run, end.Node = id, by.Node
+		kind, mail := engine.MailChildEnded, any(end)
 		if w.detached[id] {
 			kind, mail = engine.MailChildBegun, engine.ChildBegunMail{Run: id, Node: by.Node}
 		}
@@ -657,7 +664,10 @@ func (w *world) randomMove(r *rand.Rand) {
 	case choice == 1 && r.IntN(10) == 0:
 		w.send(engine.Mail{ID: "cancel", Kind: engine.MailCancel})
 	case choice < 5 && len(w.children) > 0:
-		w.childEnds([]gathering.RunState{gathering.RunCompleted, gathering.RunFailed, gathering.RunCancelled}[r.IntN(3)])
+		w.childrenEnd(engine.ChildEndedMail{
+			State:        []gathering.RunState{gathering.RunCompleted, gathering.RunFailed, gathering.RunCancelled}[r.IntN(3)],
+			MayHaveActed: r.IntN(4) == 0,
+		})
 	case choice < 8 && !w.state.NextDue().IsZero():
 		if due := w.state.NextDue(); due.After(w.now) {
 			w.now = due

@@ -149,7 +149,7 @@ const maxRepeats = 10
 func (t *turn) mayRepeat(i int) bool {
 	n := &t.s.nodes[i]
 	total := t.s.totalDeadline(i)
-	return n.spec.OnUnknown == gathering.OnUnknownRetry && !t.s.halting(i) &&
+	return n.spec.OnUnknown == gathering.OnUnknownRetry && !t.s.unneeded(i) &&
 		n.attempt < max(n.spec.Retry.MaxAttempts, maxRepeats) && (total.IsZero() || t.now.Before(total))
 }
 
@@ -173,9 +173,11 @@ func (t *turn) postpone(i int, f *gathering.Failure, delay time.Duration) {
 	})
 }
 
+// mayRetry reports whether a node is tried again after a failure, which is not
+// for what may have acted.
 func (t *turn) mayRetry(i int, f *gathering.Failure, after time.Duration) bool {
 	n := t.s.nodes[i].spec
-	if t.s.nodes[i].attempt >= n.Retry.MaxAttempts || !slices.Contains(n.Retry.On, f.Kind) {
+	if f.Code == gathering.CodeUnknownOutcome || t.s.nodes[i].attempt >= n.Retry.MaxAttempts || !slices.Contains(n.Retry.On, f.Kind) {
 		return false
 	}
 	total := t.s.totalDeadline(i)

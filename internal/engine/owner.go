@@ -105,6 +105,10 @@ var (
 	errLate     = gathering.NewError(gathering.KindCancelled, "the node was given up before the step")
 )
 
+// lastWord is how much longer than work under way a call of the log may take
+// when the owner is told to let go.
+const lastWord = time.Second
+
 // Run moves the run from the first message on until it ends, parks or ctx
 // ends. When ctx ends it stops all work, records what still succeeds within
 // Drain and lets go. It returns after every goroutine it started has ended, or
@@ -115,10 +119,16 @@ func (o *Owner) Run(ctx context.Context, turn Turn) (Ending, error) {
 	o.work = make(map[int]context.CancelCauseFunc)
 	o.moved = o.Now()
 	// The log outlives ctx, and so does work: it is stopped by name, so that
-	// what it did by then can still be recorded.
-	logging := context.WithoutCancel(ctx)
-	working, stop := context.WithCancelCause(logging)
+	// what it did by then can still be recorded. It is told at once, and not only
+	// when the owner has time, which may be waiting for a log that never answers.
+	logging, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer hangUp()
+	working, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer o.join()
+	defer context.AfterFunc(ctx, func() {
+		stop(errReleased)
+		time.AfterFunc(o.Drain+lastWord, hangUp)
+	})()
 	defer stop(errReleased)
 	defer close(o.stopped)
 
@@ -362,7 +372,7 @@ func NewCommit(s *State, turn Turn) Commit {
 		}
 	}
 	if s.Run.Terminal() {
-		c.Ended = &gathering.RunEndedData{Output: s.Output, Failure: s.Failure}
+		c.Ended = &gathering.RunEndedData{Output: s.Output, Failure: s.Failure, MayHaveActed: s.leavesOpen()}
 		c.Conditional = true
 	}
 	return c

@@ -181,7 +181,7 @@ func (s *simulation) meanwhile() {
 			s.told[start.ID] = true
 			state := []gathering.RunState{gathering.RunCompleted, gathering.RunFailed, gathering.RunCancelled}[s.r.IntN(3)]
 			s.send("ended_"+string(start.ID), engine.MailChildEnded,
-				fmt.Sprintf(`{"run":%q,"node":%q,"state":%q}`, start.ID, start.Trigger.Node, state))
+				fmt.Sprintf(`{"run":%q,"node":%q,"state":%q,"may_have_acted":%t}`, start.ID, start.Trigger.Node, state, s.chance(4)))
 		}
 	}
 	for i, n := range s.state.Report().Nodes {

@@ -75,6 +75,7 @@ type (
 		AttemptAt time.Time           `json:"attempt,omitzero"`
 		EndedAt   time.Time           `json:"ended,omitzero"`
 		HaltedAt  time.Time           `json:"halted,omitzero"`
+		Failing   bool                `json:"failing,omitempty"`
 		InPending int                 `json:"pending,omitempty"`
 		InTaken   int                 `json:"taken,omitempty"`
 		Came      []string            `json:"came,omitempty"`
@@ -179,7 +180,7 @@ func (s *State) written(i int, shot *Snapshot) writtenNode {
 	w := writtenNode{
 		State: n.state, Attempt: n.attempt, Uncounted: n.uncounted, Call: n.call, Doubt: n.doubt, Output: shot.value(n.output),
 		Branch: n.branch, OnError: n.onError, Failure: n.failure, Steps: n.steps, Child: n.child, Detached: n.detached,
-		Due: n.due, StartedAt: n.startedAt, AttemptAt: n.attemptAt, EndedAt: n.endedAt, HaltedAt: n.haltedAt,
+		Due: n.due, StartedAt: n.startedAt, AttemptAt: n.attemptAt, EndedAt: n.endedAt, HaltedAt: n.haltedAt, Failing: n.failing,
 		InPending: n.inPending, InTaken: n.inTaken,
 	}
 	if n.fan == nil {
@@ -277,6 +278,7 @@ func (r *restoring) node(path string, w writtenNode) {
 	n.steps, n.child, n.detached, n.due = w.Steps, w.Child, w.Detached, w.Due
 	n.startedAt, n.attemptAt, n.endedAt, n.haltedAt = w.StartedAt, w.AttemptAt, w.EndedAt, w.HaltedAt
 	n.inPending, n.inTaken = w.InPending, w.InTaken
+	n.failing = w.Failing || n.fan != nil && !w.HaltedAt.IsZero() && w.Failure != nil // as the first snapshots said it
 	if n.fan == nil {
 		n.input = r.read(w.Input)
 	}

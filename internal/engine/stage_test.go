@@ -36,7 +36,8 @@ type ledger struct {
 	bell     chan struct{}
 	consumed map[gathering.InboxID]int
 
-	slow time.Duration
+	slow  time.Duration
+	hangs bool // Mail returns when its context ends
 	// before and after are called around the n-th call of the log, of either
 	// method, with n from 1. An error of before makes the call fail, one of
 	// after loses its answer.
@@ -71,6 +72,9 @@ func (l *ledger) Fold(context.Context) (*engine.State, error) {
 }
 
 func (l *ledger) Mail(ctx context.Context) ([]engine.Mail, error) {
+	if l.hangs {
+		<-ctx.Done()
+	}
 	n, err := l.enter(ctx, nil)
 	if err != nil {
 		return nil, err

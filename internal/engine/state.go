@@ -82,6 +82,7 @@ type node struct {
 	attemptAt time.Time // of the attempt under way
 	endedAt   time.Time
 	haltedAt  time.Time // since when it is being stopped while the run goes on; zero is not
+	failing   bool      // it is being stopped for a failure of its own
 
 	inPending, inTaken int   // incoming edges
 	came               []int // of a join: whose edges were taken, in that order
@@ -190,11 +191,43 @@ func (s *State) haltingSince(i int) time.Time {
 	return since
 }
 
-// failing reports whether node i is a map that fails as soon as its items have
-// stopped.
+// failing reports whether node i fails as soon as what it began has stopped: a
+// map its items, a node that waited too long its child run. It is needed still.
 func (s *State) failing(i int) bool {
 	n := &s.nodes[i]
-	return s.stopping == "" && n.fan != nil && !n.haltedAt.IsZero() && n.failure != nil
+	return n.failing && s.stopping == "" && (n.item < 0 || s.nodes[n.of].haltedAt.IsZero())
+}
+
+// unneeded reports whether node i is being stopped and nobody asks what came of it.
+func (s *State) unneeded(i int) bool { return s.halting(i) && !s.failing(i) }
+
+// open reports whether node i, which is no map, may have acted, or still does,
+// and nobody knows what came of it.
+func (s *State) open(i int) bool {
+	n := &s.nodes[i]
+	unknown := n.doubt && n.failure != nil && n.failure.Code == gathering.CodeUnknownOutcome
+	switch do := n.spec.Do.(type) {
+	case Child:
+		return n.state == gathering.NodeWaiting || unknown
+	case Work:
+		if do.Idempotent {
+			return unknown || n.isOpen()
+		}
+		return n.doubt || n.isOpen() || n.state == gathering.NodeRunning || n.state == gathering.NodeAbandoned
+	default:
+		return false
+	}
+}
+
+// leavesOpen reports whether something is open about which nobody decided, not
+// even beforehand by letting it count as failed.
+func (s *State) leavesOpen() bool {
+	for i := range s.nodes {
+		if state := s.nodes[i].state; state != gathering.NodeFailed && state != gathering.NodeTimedOut && s.open(i) {
+			return true
+		}
+	}
+	return false
 }
 
 // Paused reports whether somebody wishes that nothing is begun.

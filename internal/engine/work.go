@@ -86,7 +86,7 @@ func (o *Owner) attempt(ctx context.Context, work Work, job Job) (outcome Outcom
 		return Outcome{}, errNotBegun
 	}
 	if err := o.fence(); err != nil {
-		return Outcome{}, err
+		return Outcome{}, fmt.Errorf("%w: %w", errNotBegun, err)
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -137,7 +137,7 @@ func finished(ctx context.Context, work Work, job Job, a attempted) Finished {
 		f.RetryAfter = after.RetryAfter()
 	}
 	cause := context.Cause(ctx)
-	f.Unbegun = notActed(err) && errors.Is(cause, errReleased)
+	f.Unbegun = errors.Is(err, errNotBegun) || notActed(err) && errors.Is(cause, errReleased)
 	switch {
 	case gathering.CodeOf(err) == gathering.CodeUnknownOutcome:
 	case !work.Idempotent && mayHaveActed(ctx, err) && !errors.Is(cause, errReleased):

@@ -45,6 +45,7 @@ func floors() []floor {
 		{height: 1, path: "internal/demo", about: "the built-in demo's pipelines", only: []string{""}},
 		{height: 1, path: "internal/fair", about: "shares things out between those who want some", only: []string{}},
 		{height: 1, path: "internal/progress", about: "how a run goes on, for people: a live tree or plain lines", only: []string{""}},
+		{height: 1, path: "internal/reason", about: "what a run waits for, in words", only: []string{""}},
 		{height: 1, path: "internal/expr", about: "CEL expressions and `${{ }}` templates", only: []string{""}},
 		{height: 1, path: "internal/safedial", about: "HTTP clients for addresses that others chose: no private network, careful redirects", only: []string{""}},
 		{height: 1, path: "internal/schema", about: "JSON Schema: compiling and validating", only: []string{""}},

@@ -31,17 +31,19 @@ func kinds() []kind {
 	}
 }
 
-// noCalls are the fields that say nothing about a node that calls nobody.
+// noCalls are the fields that say nothing about a node that calls nobody by
+// itself.
 func noCalls() map[string]string {
 	const callers = "it is for nodes that call others: agent, tool and action"
-	return map[string]string{"idempotent": callers, "on_unknown": callers, "on_open": callers}
+	return map[string]string{"idempotent": callers, "on_open": callers}
 }
 
 // noTries are the fields that say nothing about a node that is decided or
 // waits, and so is never tried twice.
 func noTries() map[string]string {
 	fields := noCalls()
-	fields["retry"] = "it is for nodes that work: agent, tool, action and pipeline"
+	const workers = "it is for nodes that work: agent, tool, action and pipeline"
+	fields["retry"], fields["on_unknown"] = workers, workers
 	return fields
 }
 

@@ -204,14 +204,9 @@ func (c *claiming) withoutEarly(ctx context.Context, taken []claimed) ([]claimed
 	return kept, nil
 }
 
-// release gives up a run that this instance owns, so that any instance goes on
-// with it from its log, after a pause if there is one.
-func (s *Service) release(ctx context.Context, r gathering.Run, pause time.Duration) error {
-	return s.putBack(ctx, r, 0, pause)
-}
-
-// putBack is release with so many crashes more. A run that somebody else has by
-// now stays as it is.
+// putBack gives up a run that this instance owns, with so many crashes more, so
+// that any instance goes on with it from its log, after a pause if there is
+// one. A run that somebody else has by now stays as it is.
 func (s *Service) putBack(ctx context.Context, r gathering.Run, crashes int, pause time.Duration) error {
 	err := s.db.Tx(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE runs SET owner = NULL, state = $4, crashes = crashes + $5, ready_at = $6 WHERE id = $1 AND owner = $2 AND epoch = $3`,

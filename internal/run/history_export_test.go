@@ -39,7 +39,9 @@ func (s *Service) AppendOne(ctx context.Context, r gathering.Run, seq int64, sta
 }
 
 // ReleaseRun gives up a run.
-func (s *Service) ReleaseRun(ctx context.Context, r gathering.Run) error { return s.release(ctx, r, 0) }
+func (s *Service) ReleaseRun(ctx context.Context, r gathering.Run) error {
+	return s.putBack(ctx, r, 0, 0)
+}
 
 // Orphan does to an instance what others do to the dead.
 func (s *Service) Orphan(ctx context.Context, dead gathering.InstanceID) error {

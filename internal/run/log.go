@@ -260,6 +260,7 @@ func childMailID(child gathering.RunID) string { return "box_ended_" + string(ch
 func (l *runLog) tellParent(m *member, c engine.Commit) error {
 	data, err := json.Marshal(engine.ChildEndedMail{
 		Run: l.run.ID, Node: l.parentNode, State: c.State, Output: c.Ended.Output, Failure: c.Ended.Failure,
+		MayHaveActed: c.Ended.MayHaveActed,
 	})
 	if err != nil {
 		return fmt.Errorf("encode the end of %s: %w", l.run.ID, err)

@@ -237,7 +237,7 @@ func (h *shift) reconcile(ctx context.Context, before map[gathering.RunID]held) 
 			}
 		case known && last.run.Epoch == is.run.Epoch:
 			h.logger.WarnContext(ctx, "let go of a run that nobody worked on", slog.String("run_id", string(id)))
-			if err := s.release(ctx, is.run, 0); err != nil {
+			if err := s.putBack(ctx, is.run, 0, 0); err != nil {
 				return now, err
 			}
 		}

@@ -154,7 +154,7 @@ func (h *shift) claimAll() (next time.Time, err error) {
 			if !h.reserve(c.run) {
 				// The former ownership of the run by this worker is just ending, or
 				// the worker is: it is put back.
-				if err := h.service.release(context.WithoutCancel(h.ctx), c.run, ending); err != nil {
+				if err := h.letGo(c.run, ending); err != nil {
 					return time.Time{}, err
 				}
 				continue
@@ -304,25 +304,35 @@ func (h *shift) move(l *runLog, state *engine.State, turn engine.Turn) {
 func (h *shift) end(l *runLog, ending engine.Ending, err error) {
 	defer h.giveBack(l.run.ID)
 	defer l.unsubscribe()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), h.options.Drain)
-	defer cancel()
 	id := slog.String("run_id", string(l.run.ID))
 	switch {
 	case err == nil && ending != engine.Released:
 		return
-	case errors.Is(err, errCutOff):
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, errCutOff):
 		// Perhaps nobody has it yet; if somebody has, this changes nothing.
-		err = h.service.release(ctx, l.run, 0)
+		err = h.letGo(l.run, 0)
 	case gathering.CodeOf(err) == gathering.CodeFenced:
 		h.logger.Warn("another instance owns the run by now", id)
 		return
-	case err == nil, errors.Is(err, context.Canceled):
-		err = h.service.release(ctx, l.run, 0)
 	default:
 		h.logger.Error("could not move a run", id, slog.String("error", err.Error()))
+		ctx, cancel := h.lastly()
+		defer cancel()
 		err = h.service.stuck(ctx, l, err, h.options.CrashPause)
 	}
 	if err != nil {
 		h.logger.Error("could not let go of a run", id, slog.String("error", err.Error()))
 	}
+}
+
+// lastly is the context of what is written even when the shift is over.
+func (h *shift) lastly() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(h.ctx), h.options.Drain)
+}
+
+// letGo puts a run back that this shift does not work on.
+func (h *shift) letGo(r gathering.Run, pause time.Duration) error {
+	ctx, cancel := h.lastly()
+	defer cancel()
+	return h.service.putBack(ctx, r, 0, pause)
 }

@@ -206,6 +206,7 @@ func (w *world) check() {
 	for id := range runs {
 		logs[id] = w.log(id)
 	}
+	w.checkFeed(logs)
 	for _, r := range runs {
 		w.count("run " + string(r.state))
 		if logs[r.id].givenUp() {
@@ -213,7 +214,7 @@ func (w *world) check() {
 		}
 		w.checkLog(r, logs[r.id])
 		w.checkNodes(r.id, logs)
-		w.checkChildren(r.id, logs[r.id], runs)
+		w.checkChildren(r, logs, runs)
 	}
 	for _, id := range w.accepted {
 		if _, there := runs[id]; !there {
@@ -226,7 +227,6 @@ func (w *world) check() {
 	w.checkSteps(logs)
 	w.checkDeadLetters(runs)
 	w.checkOwners()
-	w.checkFeed(logs)
 	w.checkTables()
 }
 
@@ -346,7 +346,8 @@ func (h history) decided(node string, attempt int) bool {
 
 // checkChildren holds that a parent was told of the end of each child that it
 // waited for, and what it was.
-func (w *world) checkChildren(id gathering.RunID, log history, runs map[gathering.RunID]row) {
+func (w *world) checkChildren(r row, logs map[gathering.RunID]history, runs map[gathering.RunID]row) {
+	id, log := r.id, logs[r.id]
 	for k, e := range log {
 		var data gathering.NodeWaitingData
 		if e.Type != gathering.EventNodeWaiting || json.Unmarshal(e.Data, &data) != nil || data.Child == "" {
@@ -364,8 +365,14 @@ func (w *world) checkChildren(id gathering.RunID, log history, runs map[gatherin
 			if path(after) != path(e) || after.Attempt != e.Attempt {
 				continue
 			}
-			if endsNode(after.Type) || after.Type == gathering.EventNodeRetrying {
+			if after.Type == gathering.EventNodeDecided {
+				break // what follows is somebody's word
+			}
+			if endsNode(after.Type) || after.Type == gathering.EventNodeRetrying || after.Type == gathering.EventNodeUnknown {
 				told[after.Type]++
+			}
+			if after.Type == gathering.EventNodeRetrying && !data.Detached {
+				w.checkRetry(r, e, child, logs[child.id], log)
 			}
 			if after.Type == gathering.EventNodeCompleted && child.state != gathering.RunCompleted && !data.Detached {
 				w.wrong("%s of %s completed with its child %s %s", path(e), id, child.id, child.state)
@@ -375,6 +382,46 @@ func (w *world) checkChildren(id gathering.RunID, log history, runs map[gatherin
 			w.wrong("%s of %s was told so of the end of %s: %v", path(e), id, child.id, told)
 		}
 	}
+}
+
+// checkRetry holds that a node which waited for a child began again only once
+// that had ended, and where that left open whether something acted, only by
+// somebody's word or the node's own.
+func (w *world) checkRetry(r row, waited gathering.Event, child row, inner, log history) {
+	ended := inner[len(inner)-1]
+	for _, e := range log {
+		if e.Type == gathering.EventNodeStarted && path(e) == path(waited) && e.Attempt > waited.Attempt && e.Pos < ended.Pos {
+			w.wrong("%s of %s began again before its child %s ended", path(e), r.id, child.id)
+		}
+	}
+	last := map[string]gathering.EventType{}
+	for _, e := range inner {
+		if e.Node != "" {
+			last[path(e)] = e.Type
+		}
+	}
+	for node, what := range last {
+		if what == gathering.EventNodeUnknown && w.onUnknown(r, waited.Node) != gathering.OnUnknownRetry {
+			w.wrong("%s of %s is tried again, and nobody knows whether %s of its child %s acted", path(waited), r.id, node, child.id)
+		}
+	}
+}
+
+// onUnknown is what a node of a run says of unknown outcomes.
+func (w *world) onUnknown(r row, node string) gathering.OnUnknown {
+	for _, s := range w.specs {
+		for _, n := range s.nodes {
+			if s.name != r.pipeline || n.ID != node {
+				continue
+			}
+			if do, ok := n.Do.(engine.Map); ok {
+				return do.Do.OnUnknown
+			}
+			return n.OnUnknown
+		}
+	}
+	w.t.Fatalf("there is no node %s of %s", node, r.pipeline)
+	return ""
 }
 
 // checkCancelled holds that a run that was asked to stop did so, unless it was
@@ -446,6 +493,12 @@ func (w *world) checkFeed(logs map[gathering.RunID]history) {
 					w.wrong("the feed goes on with %s at %d, after %d", e.Stream, e.First, last[e.Stream])
 				}
 				last[e.Stream] = e.Last
+				log := logs[gathering.RunID(e.Stream)]
+				for k := range log {
+					if seq := log[k].Seq; e.First <= seq && seq <= e.Last {
+						log[k].Pos = a.Pos
+					}
+				}
 			}
 		}
 	}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"gathering"
+	"gathering/internal/reason"
 )
 
 // Why says what a run waits for: a place, a worker, a time, other runs, a
@@ -32,58 +32,28 @@ func (s *Service) why(ctx context.Context, id gathering.RunID, depth int) (gathe
 			return w, err
 		}
 	case gathering.RunRecovering:
-		w.Waits = []gathering.Wait{{Reason: whyRecovering(r, s.now())}}
+		w.Waits = []gathering.Wait{{Reason: reason.Recovering(r, s.now())}}
 	case gathering.RunPaused:
-		w.Waits = []gathering.Wait{{Reason: whyPaused(report.PausedBy)}}
+		w.Waits = []gathering.Wait{{Reason: reason.Paused(report.PausedBy)}}
 	default:
 	}
 	if !report.State.Terminal() {
-		w.Waits = append(w.Waits, s.whyNodes(report)...)
+		w.Waits = append(w.Waits, reason.Nodes(report)...)
 	}
-	for i := range w.Waits[:min(len(w.Waits), mostWaits)] {
+	for i := range w.Waits[:min(len(w.Waits), reason.Told)] {
 		if child := w.Waits[i].Run; child != "" && depth < gathering.MaxDepth {
 			inner, err := s.why(ctx, child, depth+1)
+			if gathering.KindOf(err) == gathering.KindNotFound {
+				continue // it could not be started, and the run's inbox says so
+			}
 			if err != nil {
 				return w, err
 			}
 			w.Waits[i].Reason += " (" + inner.Line + ")"
 		}
 	}
-	w.Line = whyLine(report, w.Waits)
+	w.Line = reason.Line(report, w.Waits)
 	return w, nil
-}
-
-// mostWaits is how much of what a run waits for is told in its line.
-const mostWaits = 5
-
-func whyLine(report gathering.RunReport, waits []gathering.Wait) string {
-	switch {
-	case report.State.Terminal() && report.Error != nil:
-		return fmt.Sprintf("%s: %s", report.State, report.Error.Message)
-	case report.State.Terminal():
-		return string(report.State)
-	case len(waits) == 0:
-		return string(report.State) + ": its owner is about to go on"
-	}
-	var parts []string
-	for _, w := range waits[:min(len(waits), mostWaits)] {
-		if w.Node != "" {
-			parts = append(parts, w.Node+": "+w.Reason)
-		} else {
-			parts = append(parts, w.Reason)
-		}
-	}
-	if more := len(waits) - mostWaits; more > 0 {
-		parts = append(parts, fmt.Sprintf("and %d more", more))
-	}
-	return string(report.State) + ": " + strings.Join(parts, "; ")
-}
-
-func whyPaused(by string) string {
-	if by == "" {
-		return "until somebody resumes it"
-	}
-	return "until somebody resumes it; " + by + " paused it"
 }
 
 // whyQueued says what keeps a run from being begun.
@@ -108,7 +78,7 @@ func (s *Service) whyQueued(ctx context.Context, r gathering.Run) ([]gathering.W
 		_, name, _ := strings.Cut(key, "/")
 		return []gathering.Wait{{Reason: fmt.Sprintf("%d of %d runs with the concurrency key %q are under way", under, most, name)}}, nil
 	case r.ReadyAt != nil && r.ReadyAt.After(s.now()):
-		return []gathering.Wait{{Reason: "it is not due before " + stamp(*r.ReadyAt), Until: r.ReadyAt}}, nil
+		return []gathering.Wait{{Reason: "it is not due before " + reason.Stamp(*r.ReadyAt), Until: r.ReadyAt}}, nil
 	case working == 0:
 		return []gathering.Wait{{Reason: "no worker is running"}}, nil
 	case due > 0:
@@ -116,77 +86,3 @@ func (s *Service) whyQueued(ctx context.Context, r gathering.Run) ([]gathering.W
 	}
 	return []gathering.Wait{{Reason: "a worker is about to begin it"}}, nil
 }
-
-func whyRecovering(r gathering.Run, now time.Time) string {
-	text := "its owner is gone; the next free worker goes on with it from its log"
-	if r.Crashes > 0 {
-		text = fmt.Sprintf("its owner is gone, for the %s time in a row; a free worker goes on with it from its log", ordinal(r.Crashes))
-	}
-	if r.ReadyAt != nil && r.ReadyAt.After(now) {
-		text += ", not before " + stamp(*r.ReadyAt)
-	}
-	return text
-}
-
-func ordinal(n int) string {
-	switch n {
-	case 1:
-		return "first"
-	case 2:
-		return "second"
-	case 3:
-		return "third"
-	}
-	return fmt.Sprintf("%dth", n)
-}
-
-// whyNodes says what the nodes that have begun and not ended wait for.
-func (s *Service) whyNodes(report gathering.RunReport) []gathering.Wait {
-	var waits []gathering.Wait
-	for _, n := range report.Nodes {
-		if n.Items != nil && !n.State.Terminal() {
-			waits = append(waits, gathering.Wait{Node: n.ID, Reason: whyItems(n.Items)})
-			for _, item := range n.Items.Open {
-				of := gathering.NodeReport{
-					ID: gathering.NodePath(n.ID, item.Index), State: item.State, Attempts: item.Attempts,
-					Error: item.Error, Child: item.Child, Due: item.Due,
-				}
-				waits = appendWait(waits, of, report.Run)
-			}
-			continue
-		}
-		waits = appendWait(waits, n, report.Run)
-	}
-	return waits
-}
-
-func whyItems(items *gathering.ItemsReport) string {
-	text := fmt.Sprintf("%d of %d items have ended, %d under way", items.Completed+items.Failed, items.Total, items.Running)
-	if items.Unknown > 0 {
-		text += fmt.Sprintf(", %d undecided", items.Unknown)
-	}
-	return text
-}
-
-func appendWait(waits []gathering.Wait, n gathering.NodeReport, run gathering.RunID) []gathering.Wait {
-	w := gathering.Wait{Node: n.ID, Until: n.Due}
-	switch {
-	case n.State == gathering.NodeRunning:
-		w.Reason = fmt.Sprintf("attempt %d is under way", n.Attempts)
-	case n.State == gathering.NodeWaiting && n.Child != "":
-		w.Run, w.Reason = n.Child, "waits for run "+string(n.Child)
-	case n.State == gathering.NodeWaiting && n.Due != nil:
-		w.Reason = "waits until " + stamp(*n.Due)
-	case n.State == gathering.NodeRetrying && n.Due != nil && n.Error != nil:
-		w.Reason = fmt.Sprintf("attempt %d failed (%s); the next begins at %s", n.Attempts, n.Error.Message, stamp(*n.Due))
-	case n.State == gathering.NodeRetrying && n.Due != nil:
-		w.Reason = "begins again at " + stamp(*n.Due)
-	case n.State == gathering.NodeUnknown:
-		w.Reason = fmt.Sprintf("it may have acted and nobody can tell; say so by: gathering runs decide %s --node '%s' --as done|retry|fail", run, n.ID)
-	default:
-		return waits
-	}
-	return append(waits, w)
-}
-
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

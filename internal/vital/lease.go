@@ -16,8 +16,8 @@ type Lease struct {
 	over bool
 }
 
-// NewLease returns a lease that goes on for the term after its last renewal, on
-// a clock that is monotonic. It has not begun.
+// NewLease returns a lease that goes on for the term after its last renewal. It
+// has not begun.
 func NewLease(term time.Duration, now func() time.Time) *Lease {
 	return &Lease{term: term, now: now}
 }
@@ -55,8 +55,11 @@ func (l *Lease) Left() time.Duration {
 	return l.remains()
 }
 
+// remains counts by the clock that says more time has passed: the monotonic one
+// stands still while the machine is suspended, the other may be set back.
 func (l *Lease) remains() time.Duration {
-	remains := l.term - l.now().Sub(l.from)
+	now := l.now()
+	remains := l.term - max(now.Sub(l.from), now.Round(0).Sub(l.from.Round(0)))
 	if l.over = l.over || remains <= 0; l.over {
 		return 0
 	}
