@@ -9,7 +9,8 @@
 // access goes through an [os.Root].
 //
 // The git tools run the git binary on a repository they do not trust: nothing
-// in its configuration can make git start a program or use the network.
+// in it can make git start a program, use the network or tell what another
+// repository or a file elsewhere holds.
 package builtin
 
 import (

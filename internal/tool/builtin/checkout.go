@@ -18,6 +18,8 @@ type checkout struct {
 	top    string // the work tree
 	gitDir string // its own data: HEAD, index
 	common string // what it shares with other work trees of the repository: objects, branches
+	// module: another repository keeps its data, whose settings must name top.
+	module bool
 }
 
 // findCheckout returns the checkout that dir lies in: that of dir itself or of
@@ -33,7 +35,7 @@ func findCheckout(dir string) (checkout, error) {
 		switch {
 		case err != nil:
 		case info.IsDir() && isFile(filepath.Join(dotGit, "HEAD")):
-			return checkout{top, dotGit, dotGit}, nil
+			return checkout{top: top, gitDir: dotGit, common: dotGit}, nil
 		case info.Mode().IsRegular():
 			return linkedCheckout(top)
 		case info.Mode()&os.ModeSymlink != 0:
@@ -56,21 +58,26 @@ func linkedCheckout(top string) (checkout, error) {
 		return checkout{}, gathering.NewError(gathering.KindNotFound,
 			"the workspace is not a git checkout: its .git names no directory that is there").WithCause(err)
 	}
-	if isSubmodule(top, gitDir) {
-		return checkout{top, gitDir, gitDir}, nil
-	}
 	back, err := filepath.EvalSymlinks(absolute(gitDir, readLink(filepath.Join(gitDir, "gitdir"))))
 	worktrees := filepath.Dir(gitDir)
-	if err != nil || back != dotGit || filepath.Base(worktrees) != "worktrees" {
-		return checkout{}, gathering.NewError(gathering.KindForbidden,
-			"the .git of the workspace names a repository that does not know of it").WithCause(err)
+	if err == nil && back == dotGit && filepath.Base(worktrees) == "worktrees" {
+		return checkout{top: top, gitDir: gitDir, common: filepath.Dir(worktrees)}, nil
 	}
-	return checkout{top, gitDir, filepath.Dir(worktrees)}, nil
+	if amongModules(top, gitDir) {
+		return checkout{top: top, gitDir: gitDir, common: gitDir, module: true}, nil
+	}
+	return checkout{}, errUnknown(err)
 }
 
-// isSubmodule reports whether gitDir is where a repository around top keeps
+// errUnknown says that a .git names what does not name it.
+func errUnknown(cause error) error {
+	return gathering.NewError(gathering.KindForbidden,
+		"the .git of the workspace names a repository that does not know of it").WithCause(cause)
+}
+
+// amongModules reports whether gitDir is where a repository around top keeps
 // the data of its submodules.
-func isSubmodule(top, gitDir string) bool {
+func amongModules(top, gitDir string) bool {
 	for dir := filepath.Dir(top); ; dir = filepath.Dir(dir) {
 		if modules := filepath.Join(dir, ".git", "modules"); within(modules, gitDir) && isFile(filepath.Join(gitDir, "HEAD")) {
 			return true

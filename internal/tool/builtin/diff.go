@@ -47,7 +47,7 @@ func (g *git) diffTool() (tool.Tool, error) {
 
 func (g *git) diff(ctx context.Context, call tool.Call, in diffInput) (diffOutput, error) {
 	var none diffOutput
-	repo, err := g.open(call)
+	repo, err := g.open(ctx, call)
 	if err != nil {
 		return none, err
 	}
@@ -92,7 +92,8 @@ func (g *git) diff(ctx context.Context, call tool.Call, in diffInput) (diffOutpu
 // at nothing but what is committed.
 func diffTree(span []string, format ...string) []string {
 	arguments := []string{
-		"diff-tree", "-r", "--find-renames", "--no-color", "--no-ext-diff", "--no-textconv", "--relative",
+		"diff-tree", "-r", "--find-renames", "--no-color", "--no-ext-diff", "--no-textconv",
+		"--ignore-submodules=none", "--relative", // none: .gitmodules has no say
 	}
 	return append(append(arguments, format...), span...)
 }

@@ -37,8 +37,9 @@ type repository struct {
 	workspace string // where git is started: top, or a directory below it
 }
 
-// open finds the repository that the call's workspace belongs to.
-func (g *git) open(call tool.Call) (*repository, error) {
+// open finds the repository that the call's workspace belongs to, and refuses
+// one by which git would read what is not its own.
+func (g *git) open(ctx context.Context, call tool.Call) (*repository, error) {
 	dir, err := workspace(call)
 	if err != nil {
 		return nil, err
@@ -53,7 +54,11 @@ func (g *git) open(call tool.Call) (*repository, error) {
 			return nil, gathering.NewError(gathering.KindUnavailable, "git is not installed").WithCause(err)
 		}
 	}
-	return &repository{found, binary, dir}, nil
+	repo := &repository{found, binary, dir}
+	if err := repo.inspect(ctx); err != nil {
+		return nil, err
+	}
+	return repo, nil
 }
 
 // paths returns the pathspec arguments that limit git to a path as it was
@@ -74,12 +79,14 @@ func (r *repository) paths(given string) ([]string, error) {
 // environment is all that git sees of the process around it. No setting of the
 // user or the machine applies, nothing is asked of a terminal, no protocol is
 // allowed, and the repository is named, so that git neither looks for one nor
-// minds who owns it.
+// minds who owns it. There is no index: by one, git takes a file of the work
+// tree, wherever a link in its path leads, for what was committed.
 func (r *repository) environment() []string {
 	return []string{
 		"GIT_DIR=" + r.gitDir,
 		"GIT_COMMON_DIR=" + r.common,
 		"GIT_WORK_TREE=" + r.top,
+		"GIT_INDEX_FILE=/nonexistent/index",
 		"GIT_CONFIG_NOSYSTEM=1",
 		"GIT_CONFIG_SYSTEM=/dev/null",
 		"GIT_CONFIG_GLOBAL=/dev/null",

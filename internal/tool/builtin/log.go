@@ -52,7 +52,7 @@ func (g *git) log(ctx context.Context, call tool.Call, in logInput) (logOutput, 
 	if in.Limit == 0 {
 		in.Limit = defaultCommits
 	}
-	repo, err := g.open(call)
+	repo, err := g.open(ctx, call)
 	if err != nil {
 		return none, err
 	}
@@ -70,7 +70,7 @@ func (g *git) log(ctx context.Context, call tool.Call, in logInput) (logOutput, 
 	arguments := []string{
 		"log", "-z", "--format=" + mark + "%x00%H%x00%an%x00%aI%x00%s%x00%b", "--max-count=" + strconv.Itoa(in.Limit+1),
 		"--encoding=UTF-8", "--no-color", "--no-decorate", "--no-mailmap", "--no-notes", "--no-show-signature",
-		"--no-ext-diff", "--no-textconv", "--no-diff-merges", "--relative",
+		"--no-ext-diff", "--no-textconv", "--no-diff-merges", "--ignore-submodules=none", "--relative",
 	}
 	if in.Files {
 		arguments = append(arguments, "--name-only")
