@@ -56,17 +56,16 @@ func (e *encoder) value(value ref.Val) error {
 	case wideInt:
 		e.out = append(e.out, v...)
 	case types.Double:
-		return e.double(float64(v))
+		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+			return gathering.NewError(gathering.KindInvalid, "the result is not a finite number")
+		}
+		e.out = appendDouble(e.out, float64(v))
 	case types.String:
 		e.out = appendString(e.out, string(v))
 	case types.Bytes:
-		e.out = append(e.out, '"')
-		e.out = base64.StdEncoding.AppendEncode(e.out, v)
-		e.out = append(e.out, '"')
+		e.out = appendString(e.out, base64.StdEncoding.EncodeToString(v))
 	case types.Timestamp:
-		e.out = append(e.out, '"')
-		e.out = v.Time.UTC().AppendFormat(e.out, time.RFC3339Nano)
-		e.out = append(e.out, '"')
+		e.out = appendString(e.out, v.Time.UTC().Format(time.RFC3339Nano))
 	case types.Duration:
 		e.out = appendString(e.out, v.String())
 	case *types.Optional:
@@ -98,14 +97,6 @@ func (e *encoder) text(text []byte) error {
 		return errTooLarge()
 	}
 	e.out = append(e.out, text...)
-	return nil
-}
-
-func (e *encoder) double(f float64) error {
-	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return gathering.NewError(gathering.KindInvalid, "the result is not a finite number")
-	}
-	e.out = appendDouble(e.out, f)
 	return nil
 }
 

@@ -11,18 +11,7 @@ import (
 	"gathering"
 )
 
-// jsonFunctions adds json.parse, which turns JSON text into the value it
-// stands for, and json.format, which writes a value as JSON text.
-func jsonFunctions(env *cel.Env) (*cel.Env, error) {
-	env, err := cel.Function("json.parse", cel.Overload("json_parse",
-		[]*cel.Type{cel.StringType}, cel.DynType, cel.UnaryBinding(parseJSON)))(env)
-	if err != nil {
-		return nil, err
-	}
-	return cel.Function("json.format", cel.Overload("json_format",
-		[]*cel.Type{cel.DynType}, cel.StringType, cel.UnaryBinding(formatJSON)))(env)
-}
-
+// parseJSON is json.parse: the value that JSON text stands for.
 func parseJSON(value ref.Val) ref.Val {
 	text, ok := value.(types.String)
 	if !ok {
@@ -37,6 +26,7 @@ func parseJSON(value ref.Val) ref.Val {
 	return valueOf([]byte(text))
 }
 
+// formatJSON is json.format: a value as JSON text.
 func formatJSON(value ref.Val) ref.Val {
 	text, err := encode(value)
 	if err != nil {

@@ -278,12 +278,8 @@ func work(values []ref.Val) int {
 	total := 0
 	for _, value := range values {
 		switch v := value.(type) {
-		case types.String:
-			total += len(v) / 10
-		case types.Bytes:
-			total += len(v) / 10
-		case *object, *list:
-			total += deepWork(v, maxWork)
+		case types.String, types.Bytes, *object, *list:
+			total += deepWork(value, maxWork) - 1
 		case traits.Sizer:
 			if size, ok := v.Size().(types.Int); ok {
 				total += int(size)

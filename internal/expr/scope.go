@@ -2,6 +2,7 @@ package expr
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -175,23 +176,13 @@ func (s *Scope) failure() json.RawMessage {
 	if s.Error == nil {
 		return nil
 	}
-	out := append([]byte(nil), `{"kind":`...)
-	out = appendString(out, string(s.Error.Kind))
-	out = append(out, `,"code":`...)
-	out = appendString(out, s.Error.Code)
-	out = append(out, `,"message":`...)
-	out = appendString(out, s.Error.Message)
-	return append(out, '}')
+	return fmt.Appendf(nil, `{"kind":%s,"code":%s,"message":%s}`,
+		appendString(nil, string(s.Error.Kind)), appendString(nil, s.Error.Code), appendString(nil, s.Error.Message))
 }
 
 func (s *Scope) run() json.RawMessage {
-	out := append([]byte(nil), `{"id":`...)
-	out = appendString(out, s.Run.ID)
-	out = append(out, `,"started_at":`...)
-	out = append(out, timeText(s.Run.StartedAt)...)
-	out = append(out, `,"project":`...)
-	out = appendString(out, s.Run.Project)
-	return append(out, '}')
+	return fmt.Appendf(nil, `{"id":%s,"started_at":%s,"project":%s}`,
+		appendString(nil, s.Run.ID), timeText(s.Run.StartedAt), appendString(nil, s.Run.Project))
 }
 
 func (s *Scope) vars() json.RawMessage {

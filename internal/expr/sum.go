@@ -1,19 +1,12 @@
 package expr
 
 import (
-	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
 )
 
-// sumFunction adds sum, which adds up the numbers of a list: whole ones to a
-// whole one, 0 for none.
-func sumFunction(env *cel.Env) (*cel.Env, error) {
-	return cel.Function("sum", cel.MemberOverload("list_sum",
-		[]*cel.Type{cel.ListType(cel.DynType)}, cel.DynType, cel.UnaryBinding(sum)))(env)
-}
-
+// sum adds up the numbers of a list: whole ones to a whole one, 0 for none.
 func sum(value ref.Val) ref.Val {
 	list, ok := value.(traits.Lister)
 	if !ok {

@@ -47,7 +47,11 @@ func (e *Env) Template(value json.RawMessage) (*Template, []Fault) {
 		return &Template{constant: value}, nil
 	}
 	b.flush(nil, false)
-	return b.template(), nil
+	t := &Template{parts: b.parts}
+	if len(b.parts) == 1 && b.parts[0].program == nil {
+		t.constant = b.parts[0].literal
+	}
+	return t, nil
 }
 
 // Render returns the value with every expression in it replaced by its result.
@@ -93,14 +97,6 @@ type templateBuilder struct {
 	faults []Fault
 	// changed: there is something to evaluate or an escape to undo.
 	changed bool
-}
-
-func (b *templateBuilder) template() *Template {
-	t := &Template{parts: b.parts}
-	if len(b.parts) == 1 && b.parts[0].program == nil {
-		t.constant = b.parts[0].literal
-	}
-	return t
 }
 
 // flush ends the literal text with a program, or with nothing at the very end.

@@ -40,18 +40,15 @@ type adapter struct{ types.Adapter }
 
 // NativeToValue converts value to one of the interpreter's.
 func (a adapter) NativeToValue(value any) ref.Val {
-	switch v := value.(type) {
-	case ref.Val:
-		return v
-	case json.RawMessage:
-		return valueOf(v)
+	if text, ok := value.(json.RawMessage); ok {
+		return valueOf(text)
 	}
 	return a.Adapter.NativeToValue(value)
 }
 
 func defaultAdapter() types.Adapter { return adapter{types.DefaultTypeAdapter} }
 
-// element is one element of an object or list, converted at most once.
+// element is one element of an object, converted at most once.
 type element struct {
 	key   string
 	text  []byte
@@ -119,29 +116,27 @@ func (o *object) find(key string) int {
 // FindStringKey is the short way to a member that the interpreter takes for
 // constant keys.
 func (o *object) FindStringKey(key string) (any, bool) {
+	value, found := o.member(key)
+	return value, found
+}
+
+func (o *object) member(key string) (ref.Val, bool) {
 	o.parse()
-	at := o.find(key)
-	if at < 0 {
-		return nil, false
+	if at := o.find(key); at >= 0 {
+		return o.elements[at].val(), true
 	}
-	return o.elements[at].val(), true
+	return nil, false
 }
 
 // Find returns the member of the given key.
 func (o *object) Find(key ref.Val) (ref.Val, bool) {
-	name, ok := key.(types.String)
-	if !ok {
-		if types.IsUnknownOrError(key) {
-			return key, false
-		}
-		return nil, false
+	if name, ok := key.(types.String); ok {
+		return o.member(string(name))
 	}
-	o.parse()
-	at := o.find(string(name))
-	if at < 0 {
-		return nil, false
+	if types.IsUnknownOrError(key) {
+		return key, false
 	}
-	return o.elements[at].val(), true
+	return nil, false
 }
 
 // Contains reports whether there is a member of the given key.
@@ -165,7 +160,11 @@ func (o *object) Get(key ref.Val) ref.Val {
 // Iterator walks the keys in their order in the text.
 func (o *object) Iterator() traits.Iterator {
 	o.parse()
-	return &iterator{size: len(o.elements), at: func(i int) ref.Val { return types.String(o.elements[i].key) }}
+	keys := make([]string, len(o.elements))
+	for i := range o.elements {
+		keys[i] = o.elements[i].key
+	}
+	return types.NewStringList(defaultAdapter(), keys).Iterator()
 }
 
 // Size returns the number of members.
@@ -225,33 +224,19 @@ func (o *object) Value() any { return json.RawMessage(o.text) }
 
 // list is a JSON array. It belongs to one evaluation.
 type list struct {
-	text     []byte
-	parsed   bool
-	elements []element
-	lister   traits.Lister // the elements converted, once they are needed all at once
-}
-
-func (l *list) parse() {
-	if l.parsed {
-		return
-	}
-	l.parsed = true
-	members(l.text, func(m member) bool {
-		l.elements = append(l.elements, element{text: m.text})
-		return true
-	})
+	text   []byte
+	lister traits.Lister // its elements, once an expression looks inside
 }
 
 func (l *list) values() traits.Lister {
-	if l.lister != nil {
-		return l.lister
+	if l.lister == nil {
+		var values []ref.Val
+		members(l.text, func(m member) bool {
+			values = append(values, valueOf(m.text))
+			return true
+		})
+		l.lister = types.NewRefValList(defaultAdapter(), values)
 	}
-	l.parse()
-	values := make([]ref.Val, len(l.elements))
-	for i := range l.elements {
-		values[i] = l.elements[i].val()
-	}
-	l.lister = types.NewRefValList(defaultAdapter(), values)
 	return l.lister
 }
 
@@ -259,43 +244,16 @@ func (l *list) values() traits.Lister {
 func (l *list) Add(other ref.Val) ref.Val { return l.values().Add(other) }
 
 // Contains reports whether an element equals value.
-func (l *list) Contains(value ref.Val) ref.Val {
-	if types.IsUnknownOrError(value) {
-		return value
-	}
-	l.parse()
-	for i := range l.elements {
-		if types.Equal(value, l.elements[i].val()) == types.True {
-			return types.True
-		}
-	}
-	return types.False
-}
+func (l *list) Contains(value ref.Val) ref.Val { return l.values().Contains(value) }
 
 // Get returns the element of the given index or an error.
-func (l *list) Get(index ref.Val) ref.Val {
-	l.parse()
-	i, err := types.GetOrError(index)
-	if err != nil {
-		return types.ValOrErr(index, "%v", err)
-	}
-	if i < 0 || i >= len(l.elements) {
-		return types.NewErr("index out of bounds: %d", i)
-	}
-	return l.elements[i].val()
-}
+func (l *list) Get(index ref.Val) ref.Val { return l.values().Get(index) }
 
 // Iterator walks the elements.
-func (l *list) Iterator() traits.Iterator {
-	l.parse()
-	return &iterator{size: len(l.elements), at: func(i int) ref.Val { return l.elements[i].val() }}
-}
+func (l *list) Iterator() traits.Iterator { return l.values().Iterator() }
 
 // Size returns the number of elements.
-func (l *list) Size() ref.Val {
-	l.parse()
-	return types.Int(len(l.elements))
-}
+func (l *list) Size() ref.Val { return l.values().Size() }
 
 // IsZeroValue reports whether there are no elements.
 func (l *list) IsZeroValue() bool { return l.Size() == types.IntZero }
@@ -311,18 +269,7 @@ func (l *list) ConvertToType(target ref.Type) ref.Val {
 }
 
 // Equal compares element by element.
-func (l *list) Equal(other ref.Val) ref.Val {
-	that, ok := other.(traits.Lister)
-	if !ok || l.Size() != that.Size() {
-		return types.False
-	}
-	for i := range l.elements {
-		if equal := types.Equal(l.elements[i].val(), that.Get(types.Int(i))); equal != types.True {
-			return equal
-		}
-	}
-	return types.True
-}
+func (l *list) Equal(other ref.Val) ref.Val { return l.values().Equal(other) }
 
 // Type is list.
 func (l *list) Type() ref.Type { return types.ListType }
@@ -330,27 +277,3 @@ func (l *list) Type() ref.Type { return types.ListType }
 // Value returns the elements: functions that slice and reverse lists cut what
 // this returns.
 func (l *list) Value() any { return l.values().Value() }
-
-// iterator walks what at returns for 0 up to size. It is never a value that an
-// expression could hold; of ref.Val it has what the interpreter calls.
-type iterator struct {
-	traits.Iterator
-
-	next, size int
-	at         func(int) ref.Val
-}
-
-// HasNext reports whether Next has something to return.
-func (it *iterator) HasNext() ref.Val { return types.Bool(it.next < it.size) }
-
-// Next returns the next value, or nil after the last.
-func (it *iterator) Next() ref.Val {
-	if it.next >= it.size {
-		return nil
-	}
-	it.next++
-	return it.at(it.next - 1)
-}
-
-// Type is that of iterators.
-func (it *iterator) Type() ref.Type { return types.IteratorType }
