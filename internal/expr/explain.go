@@ -122,6 +122,7 @@ func knownErrors() [][2]string {
 		{"overflow", "a number or time gets too large"},
 		{"optional.none() dereference", "an optional value is not there; give a default with .orValue(…)"},
 		{"list elements must", "the elements of a list to be sorted must be of one kind that has an order"},
+		{"regex program size", fmt.Sprintf("the program of a pattern has more than %d instructions", maxPattern)},
 		{"regex", pattern},
 		{"timestamp", conversion},
 		{"invalid duration", conversion},

@@ -64,6 +64,8 @@ func TestHostile(t *testing.T) {
 		"pattern on parts":    `lists.range(100).all(x, !trigger.substring(2000000).matches("a.{900}b"))`,
 		"patterns on text":    `lists.range(100000).exists(x, trigger.substring(0, 2000).matches("(a?){200}a{" + string(x) + "}b"))`,
 		"patterns of classes": `lists.range(100000).exists(x, "a".matches(lists.range(400).map(y, "[\\pL\\pN]").join()))`,
+		"patterns of ranges":  `lists.range(100000).exists(x, "a".matches(lists.range(200).map(y, "(?i)[!-\\x{1e942}]").join()))`,
+		"pattern of ranges":   `lists.range(100000).exists(x, "a".matches("(?i)[!-\U0001e942]" + string(x)))`,
 		"patterns too large":  `lists.range(100000).exists(x, "a".matches(lists.range(400).map(y, "[^\\pL]{99}").join()))`,
 		"patterns broken":     `lists.range(100000).exists(x, "a".matches(lists.range(400).map(y, "[\\pL\\pN]").join() + "("))`,
 		"patterns too long":   `lists.range(100000).exists(x, "a".matches(trigger))`,

@@ -2,7 +2,7 @@ package expr
 
 import (
 	"regexp"
-	"regexp/syntax"
+	"strings"
 
 	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
@@ -10,73 +10,58 @@ import (
 	"cel.dev/cel-go/interpreter"
 )
 
-// What patterns cost. A byte of text is tried against every instruction of a
-// pattern's program, about 5 ns each at worst: what MaxCost allows is well
-// under a second, as it is of other functions.
+// What patterns cost at worst, in units of about 100 ns.
 const (
-	patternCost      = 100 // compiling the smallest pattern
-	refusedByteCost  = 100 // reading a byte of a pattern that cannot be used, at worst
-	boundsPerCost    = 2   // bounds of character classes that are put in order for one unit
-	instructionsCost = 25  // instructions that are tried for one unit
+	patternCost     = 100  // compiling the smallest
+	plainByteCost   = 5    // compiling a byte
+	tableCost       = 600  // compiling a class of Unicode's
+	foldedByteCost  = 7500 // compiling a byte of a range that ignores case: each letter in it is looked up
+	refusedByteCost = 300  // compiling a byte of a pattern that is too large
+	triesPerCost    = 25   // how many instructions a byte of text is tried against
 )
+
+// foldedRange finds, where case is ignored, the end of a range beyond ASCII.
+var foldedRange = regexp.MustCompile(`(?s)\(\?[imsU]*i.*-(\\x|[^\x00-\x7f])`)
+
+// sourceCost is what a pattern costs as far as its source tells.
+func sourceCost(source string) int {
+	cost := patternCost + len(source)*plainByteCost + strings.Count(strings.ToLower(source), `\p`)*tableCost
+	if foldedRange.MatchString(source) {
+		cost += len(source) * foldedByteCost
+	}
+	return cost
+}
 
 // pattern is a regular expression and what it takes to use it.
 type pattern struct {
 	compiled *regexp.Regexp
-	refused  ref.Val // why it cannot be used; nil where it can
-	cost     int     // of compiling it
-	// instructions is how many a byte of text is tried against.
-	instructions int
+	refused  error // why it cannot be used
+	cost     int   // of compiling it, beside what its source tells
+	size     int   // how many instructions a byte of text is tried against
 }
 
 func newPattern(source string) *pattern {
-	if len(source) > MaxSource {
-		return &pattern{cost: patternCost, refused: problem("a pattern is %d bytes long; the limit is %d", len(source), MaxSource)}
-	}
-	refused := func(why ref.Val) *pattern {
-		return &pattern{cost: patternCost + refusedByteCost*len(source), refused: why}
-	}
-	parsed, err := syntax.Parse(source, syntax.Perl)
+	compiled, err := types.CompileRegexWithLimit(source, maxPattern)
 	if err != nil {
-		return refused(types.WrapErr(err))
+		return &pattern{refused: err, cost: len(source) * refusedByteCost}
 	}
-	cost := patternCost + bounds(parsed)/boundsPerCost
-	program, err := syntax.Compile(parsed.Simplify())
-	if err != nil {
-		return refused(types.WrapErr(err))
-	}
-	if size := len(program.Inst); size > maxPattern {
-		return refused(problem("a pattern has %d instructions; the limit is %d", size, maxPattern))
-	}
-	compiled, err := regexp.Compile(source)
-	if err != nil {
-		return refused(types.WrapErr(err))
-	}
-	p := &pattern{compiled: compiled, cost: cost + len(program.Inst), instructions: len(program.Inst)}
+	size, err := types.RegexProgramSize(source)
+	p := &pattern{compiled: compiled, refused: err, cost: size, size: size}
 	if _, literal := compiled.LiteralPrefix(); literal {
-		p.instructions = 1 // such text is searched for, not matched
+		p.size = 1 // such text is searched for, not matched
 	}
 	return p
 }
 
-// bounds counts those of the character classes within a regular expression.
-func bounds(e *syntax.Regexp) int {
-	total := len(e.Rune)
-	for _, part := range e.Sub {
-		total += bounds(part)
-	}
-	return total
-}
-
-// matching is a call of matches. The library's charges nothing for the size of
-// a pattern's program, and charges when the work is done.
+// matching stands in the place of the library's calls of matches, which cost
+// the same whatever the pattern, and are charged for when the work is done.
 type matching struct {
 	interpreter.InterpretableCall // the library's
-	constant                      *pattern
+
+	constant *pattern // compiled once
 }
 
-// ownMatches puts matching in the place of the library's calls of matches. A
-// pattern that is constant is compiled once.
+// ownMatches puts a matching in the place of such a call.
 func ownMatches(planned interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
 	call, ok := planned.(interpreter.InterpretableCall)
 	if !ok || call.Function() != overloads.Matches || len(call.Args()) != 2 {
@@ -91,52 +76,50 @@ func ownMatches(planned interpreter.InterpretableV2) (interpreter.InterpretableV
 	return m, nil
 }
 
-// matchesFunction is what a matching calls itself, so that nothing of the
-// library takes it for its own.
+// matchesFunction is what a matching calls itself, so that the library does
+// not take it for its own.
 const matchesFunction = "@matches"
 
-// Function names it for what charges and decorates calls.
+// Function is matchesFunction.
 func (m *matching) Function() string { return matchesFunction }
 
-// OverloadID is its name: there is one.
+// OverloadID is matchesFunction: there is one.
 func (m *matching) OverloadID() string { return matchesFunction }
 
-// Eval runs it outside of a program.
+// Eval is Exec outside of a program.
 func (m *matching) Eval(a interpreter.Activation) ref.Val {
 	return interpreter.EvalActivation(a, m.Exec)
 }
 
 // Exec matches the first argument, a text, against the second, a pattern. It
-// charges before it does the work.
+// charges for the work before it does it.
 func (m *matching) Exec(frame *interpreter.ExecutionFrame) ref.Val {
-	args := m.Args()
-	left := args[0].Exec(frame)
-	if types.IsUnknownOrError(left) {
-		return left
+	var args [2]ref.Val
+	for i, arg := range m.Args() {
+		if args[i] = arg.Exec(frame); types.IsUnknownOrError(args[i]) {
+			return args[i]
+		}
 	}
-	right := args[1].Exec(frame)
-	if types.IsUnknownOrError(right) {
-		return right
-	}
-	text, ok := left.(types.String)
-	source, okSource := right.(types.String)
+	text, ok := args[0].(types.String)
+	source, okSource := args[1].(types.String)
 	if !ok || !okSource {
-		m.charge(frame, 1)
-		return types.NewErr("no such overload: matches(%s, %s)", left.Type().TypeName(), right.Type().TypeName())
+		return types.NewErr("no such overload: matches(%s, %s)", args[0].Type().TypeName(), args[1].Type().TypeName())
 	}
 	p := m.constant
 	if p == nil {
+		if len(source) > MaxSource {
+			return problem("a pattern is %d bytes long; the limit is %d", len(source), MaxSource)
+		}
+		m.charge(frame, sourceCost(string(source)))
 		p = newPattern(string(source))
 		m.charge(frame, p.cost)
 	}
 	if p.refused != nil {
-		return p.refused
+		return types.WrapErr(p.refused)
 	}
-	work := 1 + len(text)*p.instructions/instructionsCost
+	work := 1 + len(text)*p.size/triesPerCost
 	if work > MaxCost {
-		m.charge(frame, 1)
-		return problem("a pattern of %d instructions on a text of %d bytes is more work than an expression may do; shorten one of them",
-			p.instructions, len(text))
+		return problem("a pattern of %d instructions on a text of %d bytes is more work than an expression may do; shorten one of them", p.size, len(text))
 	}
 	m.charge(frame, work)
 	return types.Bool(p.compiled.MatchString(string(text)))
