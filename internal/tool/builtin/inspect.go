@@ -18,10 +18,11 @@ const (
 	maxSettings = 1 << 20 // bytes of the settings of a repository
 )
 
-// inspect refuses a repository by which git would read files elsewhere: those
-// that links lead to, those of repositories it borrows objects from, and those
-// that its settings include. Other settings that name files or programs are
-// overridden. It also has a submodule's repository confirm its work tree.
+// inspect refuses a repository by which git would tell what is in files
+// elsewhere: those that links lead to, and those of repositories it borrows
+// objects from. Settings that name files or programs are overridden; those that
+// its configuration includes from elsewhere are no more than it can set itself.
+// It also has a submodule's repository confirm its work tree.
 //
 // Whoever may change a repository while it is read can read what it links to.
 func (r *repository) inspect(ctx context.Context) error {
@@ -35,6 +36,9 @@ func (r *repository) inspect(ctx context.Context) error {
 				"the repository of the workspace borrows objects from another (objects/info/%s), which is not read", name)
 		}
 	}
+	if !r.module {
+		return nil
+	}
 	worktree := ""
 	for _, name := range []string{filepath.Join(r.common, "config"), filepath.Join(r.gitDir, "config.worktree")} {
 		set, err := r.settingsIn(ctx, name)
@@ -42,17 +46,10 @@ func (r *repository) inspect(ctx context.Context) error {
 			return err
 		}
 		for _, s := range set {
-			switch {
-			case strings.HasPrefix(s.name, "include.") || strings.HasPrefix(s.name, "includeif."):
-				return gathering.NewError(gathering.KindForbidden,
-					"the configuration of the repository includes another file, which is not read")
-			case s.name == "core.worktree":
+			if s.name == "core.worktree" {
 				worktree = s.value
 			}
 		}
-	}
-	if !r.module {
-		return nil
 	}
 	top, err := filepath.EvalSymlinks(absolute(r.gitDir, worktree))
 	if err != nil || top != r.top {

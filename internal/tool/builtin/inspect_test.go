@@ -66,10 +66,7 @@ func TestStrangersAreNotRead(t *testing.T) {
 			b.put(filepath.Join(".git", name), strings.ReplaceAll(content, "STRANGER", stranger))
 		}, public}
 	}
-	const (
-		borrows  = "the repository of the workspace borrows objects from another (objects/info/"
-		includes = "the configuration of the repository includes another file, which is not read"
-	)
+	const borrows = "the repository of the workspace borrows objects from another (objects/info/"
 	for name, trap := range map[string]trap{
 		"refs and objects": {func(b *bench, stranger string) {
 			linked("refs").set(b, stranger)
@@ -96,13 +93,6 @@ func TestStrangersAreNotRead(t *testing.T) {
 		}, `the .git of the workspace is not read: "packed-refs" in it is a symbolic link, a pipe or a device`},
 		"alternates":      written("objects/info/alternates", "STRANGER/objects\n", borrows+"alternates), which is not read"),
 		"http-alternates": written("objects/info/http-alternates", "STRANGER/objects\n", borrows+"http-alternates), which is not read"),
-		"include":         written("config", "[core]\n[INCLUDE]path=STRANGER/config\n", includes),
-		"include inline":  written("config", "[core] [include] path = \"STRANGER/\\\nconfig\"\n", includes),
-		"includeIf":       written("config", "[includeIf \"gitdir:/**\"]\n\tpath = STRANGER/config\n", includes),
-		"work tree's include": {func(b *bench, stranger string) {
-			written("config", "[core]\n\trepositoryFormatVersion = 1\n[extensions]\n\tworktreeConfig = true\n", "").set(b, stranger)
-			written("config.worktree", "[include]\n\tpath = STRANGER/config\n", "").set(b, stranger)
-		}, includes},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -131,6 +121,7 @@ func TestUnreadLinks(t *testing.T) {
 	}
 	b.link("../hooks", ".git/hooks")
 	b.link("somebody@somewhere.4711", ".git/.#COMMIT_EDITMSG")
+	b.put(".git/config", "[include]\n\tpath = /dev/null\n[includeIf \"gitdir:/**\"]\n\tpath = /nonexistent\n")
 	b.put(".git/modules/inner/HEAD", "ref: refs/heads/main\n")
 	b.link("../../../../elsewhere", ".git/modules/inner/hooks")
 	b.put(".git/objects/info/alternates", "")
