@@ -123,10 +123,10 @@ type RunWaitingData struct {
 type RunResumedData struct {
 	Instance InstanceID `json:"instance,omitempty"`
 	// Crashed: since a node of it last ended, an owner died or could not move it.
-	Crashed     bool       `json:"crashed,omitempty"`
-	Interrupted []string   `json:"interrupted,omitempty"`
-	Unpaused    bool       `json:"unpaused,omitempty"`
-	By          string     `json:"by,omitempty"` // who ended the pause
+	Crashed     bool     `json:"crashed,omitempty"`
+	Interrupted []string `json:"interrupted,omitempty"`
+	Unpaused    bool     `json:"unpaused,omitempty"`
+	By          string   `json:"by,omitempty"` // who ended the pause
 }
 
 // RunPausedData says who paused a run.

@@ -206,8 +206,7 @@ func (p repetition) manyHere(ctx context.Context, x *session, runs []gathering.R
 }
 
 // untilEnded waits until runs have ended or wait for somebody, and says of each
-// how it ended or for what it waits. The exit code is that of a failure if one
-// ended without being completed, else that of waiting if one waits.
+// how it ended or for what it waits.
 func (x *session) untilEnded(ctx context.Context, ids []gathering.RunID) error {
 	ticker := time.NewTicker(redraw)
 	defer ticker.Stop()
@@ -230,15 +229,7 @@ func (x *session) untilEnded(ctx context.Context, ids []gathering.RunID) error {
 			if err != nil {
 				return err
 			}
-			switch outcome(r.State) {
-			case exitDone:
-			case exitWaiting:
-				if result == nil {
-					result = exitError(exitWaiting)
-				}
-			default:
-				result = exitError(exitFailed)
-			}
+			result = worse(result, outcome(r.State))
 		}
 		if ids = left; len(ids) == 0 {
 			break
@@ -251,6 +242,19 @@ func (x *session) untilEnded(ctx context.Context, ids []gathering.RunID) error {
 		}
 	}
 	return result
+}
+
+// worse is what a command of several runs ends with after one more: a failure,
+// if one ended without being completed, or that one waits.
+func worse(result error, outcome int) error {
+	switch {
+	case outcome == exitDone, outcome == exitWaiting && result != nil:
+		return result
+	case outcome == exitWaiting:
+		return exitError(exitWaiting)
+	default:
+		return exitError(exitFailed)
+	}
 }
 
 // over reports whether a run has ended or waits for somebody alone.

@@ -126,19 +126,7 @@ func (s *State) applyNode(i int, e gathering.Event, data any) error {
 			n.due = *d.Until
 		}
 	case *gathering.NodeRetryingData:
-		s.move(i, gathering.NodeRetrying)
-		n.due, n.uncounted = d.Due, d.Uncounted
-		n.stopped()
-		if d.Uncounted {
-			s.rests++
-		}
-		if !d.Uncounted {
-			n.failure = d.Failure
-			n.doubt = n.doubtAfter(d.Failure)
-		}
-		if mayBeMade(d.Failure) {
-			n.steps = withoutOpenIntents(n.steps)
-		}
+		s.applyRetrying(i, d)
 	case *gathering.NodeCompletedData:
 		if n.startedAt.IsZero() {
 			n.startedAt, n.attempt = e.At, e.Attempt
@@ -192,6 +180,22 @@ func (s *State) applyStarted(i int, e gathering.Event, d *gathering.NodeStartedD
 		return s.spread(i, do)
 	}
 	return nil
+}
+
+func (s *State) applyRetrying(i int, d *gathering.NodeRetryingData) {
+	s.move(i, gathering.NodeRetrying)
+	n := &s.nodes[i]
+	n.due, n.uncounted = d.Due, d.Uncounted
+	n.stopped()
+	if d.Uncounted {
+		s.rests++
+	} else {
+		n.failure = d.Failure
+		n.doubt = n.doubtAfter(d.Failure)
+	}
+	if mayBeMade(d.Failure) {
+		n.steps = withoutOpenIntents(n.steps)
+	}
 }
 
 func (s *State) applyFailed(i int, e gathering.Event, d *gathering.NodeFailedData) {

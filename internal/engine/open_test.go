@@ -104,7 +104,8 @@ func TestChildrenThatMayHaveActed(t *testing.T) {
 		},
 		{
 			"without another attempt it is its time that failed it",
-			[]engine.Node{trigger("t"), with(onError(child("c", true)), func(n *engine.Node) { n.Timeout = time.Minute })}, nil,
+			[]engine.Node{trigger("t"), with(onError(child("c", true)), func(n *engine.Node) { n.Timeout = time.Minute })},
+			nil,
 			func(w *world) {
 				w.tickDue()
 				w.childEnds(gathering.RunCancelled)
