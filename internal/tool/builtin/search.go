@@ -22,9 +22,9 @@ const (
 	maxSearchedFiles  = 20_000
 	maxSearchedBytes  = 256 << 20
 	maxSearchedFile   = 8 << 20
-	maxMatchText      = 500     // bytes of a line that are returned
-	sniffBytes        = 8 << 10 // looked at to tell text from binary
-	linesBetweenLooks = 4096    // lines between two looks at the context
+	maxMatchText      = 500      // bytes of a line that are returned
+	sniffBytes        = 8 << 10  // looked at to tell text from binary
+	bytesBetweenLooks = 64 << 10 // bytes searched between two looks at the context
 )
 
 type searchInput struct {
@@ -143,11 +143,13 @@ func (s *search) lines(shown string, file io.Reader) error {
 		return nil
 	}
 	s.out.Files++
+	looked := s.bytes
 	for number := 1; ; number++ {
-		if number%linesBetweenLooks == 0 {
+		if s.bytes-looked > bytesBetweenLooks {
 			if err := s.ended(); err != nil {
 				return err
 			}
+			looked = s.bytes
 		}
 		line, err := reader.ReadBytes('\n')
 		s.bytes += int64(len(line))
