@@ -147,11 +147,15 @@ func (r *Registry) recorded(p permit, o outcome) *row {
 }
 
 func (r *Registry) tell(b row) {
-	if b.open {
-		r.logger.Warn("circuit opened", slog.String("breaker", b.name), slog.String("reason", b.reason), slog.Time("until", b.until))
-	} else {
-		r.logger.Info("circuit closed", slog.String("breaker", b.name), slog.String("reason", b.reason))
+	about := []any{slog.String("breaker", b.name), slog.String("reason", b.reason)}
+	if !b.open {
+		r.logger.Info("circuit closed", about...)
+		return
 	}
+	if !b.until.IsZero() {
+		about = append(about, slog.Time("until", b.until))
+	}
+	r.logger.Warn("circuit opened", about...)
 }
 
 // find returns the circuit of a name as it is kept, and makes it the one that

@@ -1,10 +1,12 @@
 package breaker_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -201,6 +203,35 @@ func TestTripAndReset(t *testing.T) {
 			t.Errorf("%d events, want 2", got)
 		}
 	})
+}
+
+// What is logged of a breaker that stays open until it is reset names no time.
+func TestTripIsLogged(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	c := newClock()
+	r := instance(t, storetest.Open(t, storetest.SQLite(t)), c, breaker.Options{
+		Logger: slog.New(slog.NewJSONHandler(&log, nil)),
+	})
+	for _, test := range []struct {
+		until time.Time
+		want  any
+	}{
+		{time.Time{}, nil},
+		{c.Now().Add(time.Hour), c.Now().Add(time.Hour).Format(time.RFC3339Nano)},
+	} {
+		log.Reset()
+		if _, err := r.Trip(t.Context(), host, "ada", "they move house", test.until); err != nil {
+			t.Fatal(err)
+		}
+		var got map[string]any
+		if err := json.Unmarshal(log.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		if got["msg"] != "circuit opened" || got["reason"] != "they move house" || got["until"] != test.want {
+			t.Errorf("logged %s, want it open until %v", log.String(), test.want)
+		}
+	}
 }
 
 func TestTripUntil(t *testing.T) {
