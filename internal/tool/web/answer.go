@@ -88,7 +88,8 @@ func (e *exchange) output(response *http.Response, data []byte) (requestOutput, 
 // be, or cannot be kept in an output.
 func (e *exchange) checkJSON(status int, body json.RawMessage) error {
 	problem := "it is not the JSON it claims to be"
-	if json.Valid(body) {
+	switch {
+	case json.Valid(body):
 		err := gathering.CheckJSON("answer", fmt.Appendf(nil, `{"body":%s}`, body))
 		if err == nil {
 			return nil
@@ -96,9 +97,31 @@ func (e *exchange) checkJSON(status int, body json.RawMessage) error {
 		if fault, ok := errors.AsType[*gathering.Error](err); ok {
 			problem = fault.Message
 		}
+	case isDeep(body):
+		problem = fmt.Sprintf("it is nested too deeply; the limit is %d", gathering.MaxValueDepth)
 	}
 	return gathering.NewError(gathering.KindInvalid,
 		"%s to %s was answered %d with a body that cannot be used: %s", e.method, e.host, status, problem)
+}
+
+// isDeep reports whether text begins as JSON that is nested too deeply. To
+// [json.Valid] what is nested very deeply is not valid.
+func isDeep(text []byte) bool {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	for depth := 0; depth <= gathering.MaxValueDepth; {
+		token, err := decoder.Token()
+		if err != nil {
+			return false
+		}
+		switch token {
+		case json.Delim('['), json.Delim('{'):
+			depth++
+		case json.Delim(']'), json.Delim('}'):
+			depth--
+		}
+	}
+	return true
 }
 
 // encode writes text as JSON, without escaping what only web pages need escaped.

@@ -66,7 +66,10 @@ func TestFalseJSON(t *testing.T) {
 		"\"\xff\"":    "it is not the JSON it claims to be",
 		`["\ud800"]`:  "answer.body[0] holds half of a surrogate pair",
 		`{"a":1e999}`: "answer.body.a is a number beyond the range of a 64-bit float",
-		strings.Repeat("[", 65) + strings.Repeat("]", 65): "answer.body" + strings.Repeat("[0]", 64) + " is nested too deeply; the limit is 64",
+		strings.Repeat("[", 65) + strings.Repeat("]", 65):                     "answer.body" + strings.Repeat("[0]", 64) + " is nested too deeply; the limit is 64",
+		strings.Repeat("[", 20000) + strings.Repeat("]", 20000):               "it is nested too deeply; the limit is 64",
+		strings.Repeat(`{"a":`, 20000) + "1e999" + strings.Repeat("}", 20000): "it is nested too deeply; the limit is 64",
+		"[" + strings.Repeat("[null],", 20000) + "0":                          "it is not the JSON it claims to be",
 	} {
 		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
