@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -247,6 +248,7 @@ func TestExitCodes(t *testing.T) {
 		{"no file", []string{"run", "nothing.yaml"}, 2, []string{"gathering: there is no file nothing.yaml"}},
 		{"input that does not fit", []string{"run", "echo.yaml"}, 2, []string{"input.text: is required"}},
 		{"input that is no JSON", []string{"run", "echo.yaml", "--input", "{"}, 2, []string{"input is not valid JSON"}},
+		{"input that is too long", []string{"run", "echo.yaml", "--input", "@long.json"}, 2, []string{"gathering: long.json is longer than 16777216 bytes\n"}},
 		{"input of no file", []string{"run", "echo.yaml", "--input", "@no.json"}, 2, []string{"there is no file no.json"}},
 		{"a var that is not there", []string{"run", "echo.yaml", "--set", "text=a", "--var", "x=1"}, 2, []string{`the pipeline has no var "x"`}},
 		{"--set without a value", []string{"run", "echo.yaml", "--set", "text"}, 2, []string{"--set takes path=value"}},
@@ -278,6 +280,13 @@ func TestExitCodes(t *testing.T) {
 			d.file("fails.yaml", "name: fails\nnodes:\n  start: {kind: trigger}\n  read: {kind: tool, needs: [start], tool: files.read, with: {path: missing.txt}}\n")
 			d.file("late.yaml", "name: late\ntimeout: 50ms\nnodes:\n  start: {kind: trigger}\n  nap: {kind: delay, needs: [start], for: 1h}\n")
 			d.file("list.yaml", "- a\n")
+			long, err := os.Create(filepath.Join(d.dir, "long.json"))
+			if err == nil {
+				err = errors.Join(long.Truncate(36<<20), long.Close())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
 			d.run("migrate").exits(0)
 			r := d.run(test.args...)
 			r.exits(test.code).tells(test.stderr...)
@@ -448,6 +457,9 @@ func TestConfiguration(t *testing.T) {
 	}
 	d.file("wrong.yaml", "dat: x\n").run("version", "--config=wrong.yaml").exits(2).tells(`there is no flag "dat"`, "data")
 	d.file("wrong.yaml", "a: {b: c}\n").run("version", "--config=wrong.yaml").exits(2).tells("a needs a text")
+	d.file("wrong.yaml", "data: [1, 2]\n").run("version", "--config=wrong.yaml").exits(2).tells("wrong.yaml: data needs a text or a number, not a list")
+	d.file("wrong.yaml", "set: [[a]]\n").run("version", "--config=wrong.yaml").exits(2).tells("wrong.yaml: set needs a text, a number or a list of them")
+	d.file("wrong.yaml", "set: [2030]\n").run("run", "echo.yaml", "--config=wrong.yaml").exits(2).tells("--set takes path=value")
 	d.file("wrong.yaml", "{{").run("version", "--config=wrong.yaml").exits(2).tells("wrong.yaml is not a YAML file")
 	d.run("version", "--config", "none.yaml").exits(2).tells("there is no file none.yaml")
 	d.run("version", "--log-format", "xml").exits(2).tells("--log-format")

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -60,11 +61,16 @@ func (s *shell) configuration(app *kong.Application, args []string) (*configurat
 	if err != nil {
 		return nil, err
 	}
-	known := flagNames(app.Node)
-	for name := range c.file {
-		if !slices.Contains(known, name) {
+	known := map[string]bool{}
+	flagNames(app.Node, known)
+	for name, value := range c.file {
+		many, ok := known[name]
+		if !ok {
 			return nil, gathering.NewError(gathering.KindInvalid, "%s: there is no flag %q; the flags are %s",
-				path, name, strings.Join(known, ", "))
+				path, name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+		if _, list := value.([]any); list && !many {
+			return nil, gathering.NewError(gathering.KindInvalid, "%s: %s needs a text or a number, not a list", path, name)
 		}
 	}
 	return c, nil
@@ -89,31 +95,47 @@ func readConfiguration(path, shown string) (map[string]any, error) {
 	}
 	values := make(map[string]any, len(raw))
 	for name, value := range raw {
-		switch value := value.(type) {
-		case nil, map[string]any:
+		text, ok := flagText(value)
+		if !ok {
 			return nil, gathering.NewError(gathering.KindInvalid, "%s: %s needs a text, a number or a list of them", shown, name)
-		case []any:
-			values[strings.ReplaceAll(name, "_", "-")] = value
-		default:
-			values[strings.ReplaceAll(name, "_", "-")] = fmt.Sprint(value)
 		}
+		values[strings.ReplaceAll(name, "_", "-")] = text
 	}
 	return values, nil
 }
 
-// flagNames is the name of every flag below a command, sorted.
-func flagNames(node *kong.Node) []string {
-	var names []string
+// flagText is a value of the file as flags take it: a text, or a list of
+// texts. It reports false for any other.
+func flagText(value any) (any, bool) {
+	switch value := value.(type) {
+	case nil, map[string]any:
+		return nil, false
+	case []any:
+		texts := make([]any, len(value))
+		for i, item := range value {
+			text, ok := flagText(item)
+			if _, list := text.([]any); !ok || list {
+				return nil, false
+			}
+			texts[i] = text
+		}
+		return texts, true
+	default:
+		return fmt.Sprint(value), true
+	}
+}
+
+// flagNames notes the name of every flag below a command, and whether it takes
+// a list.
+func flagNames(node *kong.Node, known map[string]bool) {
 	for _, flag := range node.Flags {
 		if flag.Name != "help" {
-			names = append(names, flag.Name)
+			known[flag.Name] = flag.IsSlice()
 		}
 	}
 	for _, child := range node.Children {
-		names = append(names, flagNames(child)...)
+		flagNames(child, known)
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // Validate implements [kong.Resolver].

@@ -58,6 +58,10 @@ func (s *shell) input(given string, set []string) (json.RawMessage, error) {
 	return encodeExact(value)
 }
 
+// maxInput bounds what is read of a file that holds a value: the value, and
+// some space around it.
+const maxInput = gathering.MaxValueBytes + 64<<10
+
 func (s *shell) inputText(given string) ([]byte, error) {
 	path, isFile := strings.CutPrefix(given, "@")
 	if !isFile {
@@ -72,9 +76,12 @@ func (s *shell) inputText(given string) ([]byte, error) {
 		defer file.Close()
 		reader, shown = file, path
 	}
-	data, err := io.ReadAll(io.LimitReader(reader, gathering.MaxValueBytes+1))
+	data, err := io.ReadAll(io.LimitReader(reader, maxInput+1))
 	if err != nil {
 		return nil, unreadable(shown, err)
+	}
+	if len(data) > maxInput { // by how much is not known: the rest is not read
+		return nil, gathering.NewError(gathering.KindTooLarge, "%s is longer than %d bytes", shown, gathering.MaxValueBytes)
 	}
 	return bytes.TrimSpace(data), nil
 }
