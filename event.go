@@ -100,6 +100,8 @@ type Origin struct {
 	Run  RunID    `json:"run"`
 	From []string `json:"from"`
 	Kept []string `json:"kept,omitempty"`
+	// Open are nodes that may have acted, there or before, and are not done again.
+	Open []string `json:"open,omitempty"`
 }
 
 // Trigger says what caused a run.

@@ -62,17 +62,20 @@ type RunReport struct {
 
 // NodeReport is what one node of a run did.
 type NodeReport struct {
-	ID         string          `json:"id"`
-	Kind       string          `json:"kind"`
-	State      NodeState       `json:"state"`
-	Attempts   int             `json:"attempts"`
-	Output     json.RawMessage `json:"output"`
-	Error      *Failure        `json:"error"`
-	Child      RunID           `json:"child,omitempty"`
-	Due        *time.Time      `json:"due,omitempty"`
-	Items      *ItemsReport    `json:"items,omitempty"` // of a map that has begun
-	StartedAt  *time.Time      `json:"started_at"`
-	FinishedAt *time.Time      `json:"finished_at"`
+	ID       string          `json:"id"`
+	Kind     string          `json:"kind"`
+	State    NodeState       `json:"state"`
+	Attempts int             `json:"attempts"`
+	Output   json.RawMessage `json:"output"`
+	Error    *Failure        `json:"error"`
+	Child    RunID           `json:"child,omitempty"`
+	Due      *time.Time      `json:"due,omitempty"`
+	// Uncounted: what Error tells of was no attempt; the attempt is made again
+	// under its number.
+	Uncounted  bool         `json:"uncounted,omitempty"`
+	Items      *ItemsReport `json:"items,omitempty"` // of a map that has begun
+	StartedAt  *time.Time   `json:"started_at"`
+	FinishedAt *time.Time   `json:"finished_at"`
 }
 
 // Why says what a run waits for.
@@ -100,7 +103,8 @@ type ItemsReport struct {
 	Running   int `json:"running,omitempty"`
 	Unknown   int `json:"unknown,omitempty"` // with an outcome that nobody knows
 	// Open lists items that are neither completed nor waiting for their turn,
-	// the first MaxOpenItems of them.
+	// MaxOpenItems of them: first those that wait for a decision, then those
+	// under way, then those that ended badly.
 	Open []ItemReport `json:"open,omitempty"`
 }
 
@@ -115,6 +119,8 @@ type ItemReport struct {
 	Error    *Failure   `json:"error,omitempty"`
 	Child    RunID      `json:"child,omitempty"`
 	Due      *time.Time `json:"due,omitempty"`
+	// Uncounted is as in [NodeReport].
+	Uncounted bool `json:"uncounted,omitempty"`
 }
 
 // NodePath names a node of a run, or with an item that is not negative one item

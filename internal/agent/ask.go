@@ -218,13 +218,12 @@ func (c *conversation) guarded(ctx context.Context, name string, call func(ctx c
 
 // mayCall returns why nothing may be called any more.
 func (c *conversation) mayCall(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	if c.task.Fence != nil {
+		if err := c.task.Fence(); err != nil {
+			return err
+		}
 	}
-	if c.task.Fence == nil {
-		return nil
-	}
-	return c.task.Fence()
+	return ctx.Err() // which may have ended while the fence took its time
 }
 
 // empty reports whether a model said nothing and was not kept from saying it.

@@ -20,10 +20,16 @@ type benchRunsCmd struct {
 	JSON     bool          `name:"json" help:"Print one JSON document."`
 }
 
+// Bounds of what is measured, so that it is the database and not the memory.
+const (
+	maxBenchNodes    = 1000
+	maxBenchInflight = 10_000
+)
+
 // Run measures runs.
 func (c *benchRunsCmd) Run(ctx context.Context, s *shell) error {
-	if c.Nodes < 1 || c.Inflight < 1 || c.Duration <= 0 || c.Stored < 0 {
-		return &usageError{fmt.Errorf("--nodes, --inflight and --duration must be more than 0")}
+	if c.Nodes < 1 || c.Nodes > maxBenchNodes || c.Inflight < 1 || c.Inflight > maxBenchInflight || c.Duration <= 0 || c.Stored < 0 {
+		return &usageError{fmt.Errorf("--nodes must be from 1 to %d, --inflight from 1 to %d, and --duration more than 0", maxBenchNodes, maxBenchInflight)}
 	}
 	ctx, stop := s.interruptible(ctx)
 	defer stop()

@@ -136,7 +136,7 @@ func CommonFields() []Field {
 		{Name: "idempotent", Type: FieldFlag, Summary: "whether it may be done twice; what its tool says where it is absent"},
 		{
 			Name: "on_unknown", Type: FieldEnum, Values: []string{"ask", "retry", "fail"},
-			Summary: "what follows a call of which nobody knows whether it acted; ask where it is absent",
+			Summary: "what follows a call of which nobody knows whether it acted; ask where it is absent. retry makes it again, in all as often as retry says, or 10 times where that is absent, and then asks",
 		},
 		{
 			Name: "on_open", Type: FieldEnum, Values: []string{"wait", "fail"},

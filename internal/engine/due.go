@@ -54,7 +54,7 @@ func (t *turn) waitedTooLong(i int) {
 	case n.state == gathering.NodeWaiting && t.mayRetry(i, failure, 0):
 		t.retry(i, failure, t.backoff(i, 0))
 	default:
-		t.failed(i, failure)
+		t.conclude(i, failure)
 	}
 }
 

@@ -147,7 +147,11 @@ func joinItems(items []json.RawMessage) json.RawMessage {
 func (t *turn) arrived(i int) Outcome {
 	var b bytes.Buffer
 	b.WriteByte('[')
-	for k, from := range t.s.nodes[i].came {
+	came := t.s.nodes[i].came
+	if need := t.s.nodes[i].need(); need > 0 {
+		came = came[:min(need, len(came))] // what came later changes nothing
+	}
+	for k, from := range came {
 		if k > 0 {
 			b.WriteByte(',')
 		}

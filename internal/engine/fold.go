@@ -71,7 +71,7 @@ func (s *State) apply(e gathering.Event, data any) error {
 			if err != nil {
 				return err
 			}
-			s.nodes[i].attemptAt, s.nodes[i].doubt = e.At, true
+			s.interrupted(i, e.At)
 		}
 	case *gathering.RunCancellingData:
 		s.Run, s.stopping, s.stoppingAt, s.Failure = gathering.RunCancelling, d.Reason, e.At, d.Failure
@@ -131,14 +131,14 @@ func (s *State) applyNode(i int, e gathering.Event, data any) error {
 		if n.startedAt.IsZero() {
 			n.startedAt, n.attempt = e.At, e.Attempt
 		}
-		n.output, n.branch, n.failure, n.doubt, n.steps = d.Output, d.Branch, nil, false, nil
-		s.end(i, gathering.NodeCompleted, e.At)
+		n.output, n.branch, n.failure, n.unknown, n.steps = d.Output, d.Branch, nil, false, nil
+		s.end(i, gathering.NodeCompleted, e)
 		s.forgetItems(i)
 		s.decide(i, func(branch string) bool { return branch == "" || branch == d.Branch })
 	case *gathering.NodeFailedData:
 		s.applyFailed(i, e, d)
 	case *gathering.NodeSkippedData:
-		s.end(i, gathering.NodeSkipped, e.At)
+		s.end(i, gathering.NodeSkipped, e)
 		s.decide(i, nil)
 	case *gathering.Step:
 		n.steps = append(n.steps, *d)
@@ -157,10 +157,18 @@ func (s *State) applyNode(i int, e gathering.Event, data any) error {
 		if e.Type == gathering.EventNodeAbandoned {
 			state = gathering.NodeAbandoned
 		}
-		s.end(i, state, e.At)
+		s.end(i, state, e)
 		s.decide(i, nil)
 	}
 	return nil
+}
+
+// interrupted notes that the process of an attempt is gone.
+func (s *State) interrupted(i int, at time.Time) {
+	n := &s.nodes[i]
+	n.attemptAt, n.doubt = at, true
+	work, ok := n.spec.Do.(Work)
+	n.unknown = n.unknown || ok && !work.Idempotent
 }
 
 func (s *State) applyStarted(i int, e gathering.Event, d *gathering.NodeStartedData) error {
@@ -169,7 +177,7 @@ func (s *State) applyStarted(i int, e gathering.Event, d *gathering.NodeStartedD
 	if n.uncounted {
 		s.rests++
 	}
-	n.attempt, n.attemptAt, n.due, n.uncounted = e.Attempt, e.At, time.Time{}, false
+	n.attempt, n.attemptAt, n.due, n.uncounted, n.putOff = e.Attempt, e.At, time.Time{}, false, nil
 	if !n.doubt {
 		n.call = e.Attempt
 	}
@@ -183,16 +191,18 @@ func (s *State) applyStarted(i int, e gathering.Event, d *gathering.NodeStartedD
 }
 
 func (s *State) applyRetrying(i int, d *gathering.NodeRetryingData) {
-	s.move(i, gathering.NodeRetrying)
 	n := &s.nodes[i]
 	n.due, n.uncounted = d.Due, d.Uncounted
 	n.stopped()
 	if d.Uncounted {
 		s.rests++
+		n.putOff = d.Failure
 	} else {
 		n.failure = d.Failure
+		n.unknown = n.unknownAfter(d.Failure)
 		n.doubt = n.doubtAfter(d.Failure)
 	}
+	s.move(i, gathering.NodeRetrying)
 	if mayBeMade(d.Failure) {
 		n.steps = withoutOpenIntents(n.steps)
 	}
@@ -204,19 +214,18 @@ func (s *State) applyFailed(i int, e gathering.Event, d *gathering.NodeFailedDat
 	if n.startedAt.IsZero() {
 		n.startedAt, n.attempt = e.At, e.Attempt
 	}
+	n.unknown = n.unknownAfter(d.Failure)
 	if e.Type == gathering.EventNodeUnknown {
-		n.doubt = true
+		n.doubt, n.unknown = true, true
 		n.stopped()
 		s.move(i, gathering.NodeUnknown)
 		return
 	}
-	decided := n.state == gathering.NodeUnknown
-	n.doubt = !decided && n.doubtAfter(d.Failure)
-	if decided || mayBeMade(d.Failure) {
+	if n.state == gathering.NodeUnknown || mayBeMade(d.Failure) {
 		n.steps = withoutOpenIntents(n.steps)
 	}
 	n.onError = d.OnError
-	s.end(i, d.State, e.At)
+	s.end(i, d.State, e)
 	switch d.OnError {
 	case gathering.OnErrorContinue:
 		n.output = d.Output
@@ -267,10 +276,10 @@ func (s *State) count(i int, state gathering.NodeState, by int) {
 	}
 }
 
-func (s *State) end(i int, state gathering.NodeState, at time.Time) {
+func (s *State) end(i int, state gathering.NodeState, e gathering.Event) {
 	s.move(i, state)
 	n := &s.nodes[i]
-	n.endedAt, n.due = at, time.Time{}
+	n.endedAt, n.endSeq, n.due, n.uncounted, n.putOff = e.At, e.Seq, time.Time{}, false, nil
 	if !n.isOpen() {
 		n.steps = nil
 	}
@@ -365,6 +374,16 @@ func (n *node) doubtAfter(f *gathering.Failure) bool {
 	default:
 		return false
 	}
+}
+
+// unknownAfter reports whether it is still to be decided whether a node acted,
+// once an attempt or a wait has ended with failure f. What follows an unknown
+// outcome is the decision about it.
+func (n *node) unknownAfter(f *gathering.Failure) bool {
+	if n.state == gathering.NodeUnknown || f == nil {
+		return false
+	}
+	return f.Code == gathering.CodeUnknownOutcome || n.unknown && n.doubtAfter(f)
 }
 
 // isOpen reports whether a call was about to be made of which there is no result.

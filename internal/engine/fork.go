@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -39,6 +40,9 @@ func Fork(s, old *State, now time.Time, data gathering.RunQueuedData, from []str
 	for _, i := range old.graph.order {
 		switch {
 		case !f.again[i]:
+			if f.open(i) {
+				origin.Open = append(origin.Open, old.graph.nodes[i].ID)
+			}
 			if f.kept(i) {
 				origin.Kept = append(origin.Kept, old.graph.nodes[i].ID)
 			}
@@ -52,7 +56,7 @@ func Fork(s, old *State, now time.Time, data gathering.RunQueuedData, from []str
 	data.Origin = origin
 	t := newTurn(s, now)
 	t.emit(gathering.EventRunQueued, &data)
-	for _, i := range old.graph.order {
+	for _, i := range f.inOrder() {
 		f.copy(t, i)
 	}
 	return t.Turn, t.err
@@ -66,24 +70,50 @@ type fork struct {
 	sameInput bool
 }
 
+// inOrder lists the nodes in the order in which they ended, so that a join that
+// is done again is come to as before; then the others.
+func (f *fork) inOrder() []int {
+	order := slices.Clone(f.old.graph.order)
+	slices.SortStableFunc(order, func(a, b int) int {
+		x, y := f.old.nodes[a].endSeq, f.old.nodes[b].endSeq
+		if x == 0 || y == 0 {
+			return cmp.Compare(y, x)
+		}
+		return cmp.Compare(x, y)
+	})
+	return order
+}
+
 // spread finds the nodes that are done again: those named, or what did not end
-// well, and all that follow.
+// well, and all that follow. What a join did not need is left alone while the
+// join itself is.
 func (f *fork) spread() {
-	unneeded := make(map[int]bool)
+	for more := true; more; {
+		more = false
+		unneeded := f.unneeded()
+		for _, i := range f.old.graph.order {
+			again := f.again[i] || f.named[i] || !f.well(i) && !unneeded[i] && !f.leftOut(i)
+			for _, e := range f.old.graph.in[i] {
+				again = again || f.again[f.old.graph.edges[e].from]
+			}
+			more = more || again != f.again[i]
+			f.again[i] = again
+		}
+	}
+}
+
+// unneeded finds what did not end well before joins that are kept.
+func (f *fork) unneeded() map[int]bool {
+	nodes := make(map[int]bool)
 	for join, rest := range f.old.graph.rest {
-		if f.old.nodes[join].state != gathering.NodeCompleted {
+		if f.old.nodes[join].state != gathering.NodeCompleted || f.again[join] {
 			continue
 		}
 		for _, i := range rest {
-			unneeded[i] = !f.well(i)
+			nodes[i] = !f.well(i)
 		}
 	}
-	for _, i := range f.old.graph.order {
-		f.again[i] = f.named[i] || !f.well(i) && !unneeded[i] && !f.leftOut(i)
-		for _, e := range f.old.graph.in[i] {
-			f.again[i] = f.again[i] || f.again[f.old.graph.edges[e].from]
-		}
-	}
+	return nodes
 }
 
 // refuse returns an error where something would be done again of which nobody
@@ -102,9 +132,13 @@ func (f *fork) refuse() error {
 		strings.Join(open, ", "), f.old.ID)
 }
 
-// open reports whether node i, or an item of it, may have acted or still does.
+// open reports whether node i, or an item of it, may have acted or still does,
+// in the old run or one that it repeats.
 func (f *fork) open(i int) bool {
 	n := &f.old.nodes[i]
+	if origin := f.old.Queued.Origin; origin != nil && slices.Contains(origin.Open, n.spec.ID) {
+		return true
+	}
 	if n.fan == nil {
 		return f.old.open(i)
 	}

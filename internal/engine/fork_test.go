@@ -147,7 +147,7 @@ func TestFork(t *testing.T) {
 			},
 			`{"n":1}`, nil,
 			func(w *world) { w.finish("b", nil); w.finish("c", nil) },
-			"run.queued t:completed a:completed z:completed run.started b:started b:completed c:started c:completed run.completed",
+			"run.queued t:completed z:completed a:completed run.started b:started b:completed c:started c:completed run.completed",
 		},
 	}
 	for _, test := range tests {

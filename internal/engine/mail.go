@@ -92,7 +92,7 @@ func (t *turn) childEnded(m Mail, c ChildEndedMail) {
 	case t.s.unneeded(i):
 		t.cancelNode(i)
 	default:
-		t.failed(i, failure)
+		t.conclude(i, failure)
 	}
 }
 

@@ -327,7 +327,7 @@ func (t *turn) interrupted(i int) {
 	case again && !halting && !late:
 		t.startAgain(i)
 	case harmless:
-		t.failed(i, gathering.FailureOf(errTooLong))
+		t.conclude(i, gathering.FailureOf(errTooLong))
 	default:
 		t.unknown(i, gathering.NewError(gathering.KindConflict,
 			"the attempt was interrupted and may have acted; nobody can tell").WithCode(gathering.CodeUnknownOutcome))

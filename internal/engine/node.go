@@ -137,20 +137,35 @@ func (t *turn) finished(m Finished) {
 	case !halting && t.mayRetry(i, m.Failure, m.RetryAfter):
 		t.retry(i, m.Failure, t.backoff(i, m.RetryAfter))
 	default:
-		t.failed(i, m.Failure)
+		t.conclude(i, m.Failure)
 	}
 }
 
+// conclude ends a node that is not tried again. Where an attempt before may have
+// acted, and this failure tells nothing of that, nobody knows.
+func (t *turn) conclude(i int, f *gathering.Failure) {
+	if n := &t.s.nodes[i]; n.state != gathering.NodeUnknown && n.unknown && n.doubtAfter(f) {
+		t.unknown(i, errEarlier)
+		return
+	}
+	t.failed(i, f)
+}
+
 // maxRepeats is how many attempts a call of unknown outcome gets that is to be
-// made again, unless its retry allows more. After them somebody is asked.
+// made again, where it has no retry that says how many. After them somebody is
+// asked.
 const maxRepeats = 10
 
 // mayRepeat reports whether a call of unknown outcome is made again.
 func (t *turn) mayRepeat(i int) bool {
 	n := &t.s.nodes[i]
 	total := t.s.totalDeadline(i)
+	most := n.spec.Retry.MaxAttempts
+	if most <= 1 {
+		most = maxRepeats
+	}
 	return n.spec.OnUnknown == gathering.OnUnknownRetry && !t.s.unneeded(i) &&
-		n.attempt < max(n.spec.Retry.MaxAttempts, maxRepeats) && (total.IsZero() || t.now.Before(total))
+		n.attempt < most && (total.IsZero() || t.now.Before(total))
 }
 
 // shortestWait is how long a node waits at least for an open circuit.

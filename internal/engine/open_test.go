@@ -385,3 +385,227 @@ func TestFencedBeforeTheStart(t *testing.T) {
 		}
 	})
 }
+
+// TestUnknownOutcomesOutlastRetries has attempts after one of unknown outcome
+// that tell nothing of it: they did not get through, or never came.
+func TestUnknownOutcomesOutlastRetries(t *testing.T) {
+	t.Parallel()
+	again := func(n engine.Node) engine.Node { n.OnUnknown = gathering.OnUnknownRetry; return n }
+	brief := func(n engine.Node) engine.Node {
+		n.TotalTimeout, n.Retry.InitialDelay = time.Minute, gathering.Duration(2*time.Minute)
+		return n
+	}
+	left := engine.ChildEndedMail{State: gathering.RunFailed, MayHaveActed: true}
+	intent := gathering.Step{Key: "turn/1/call/1", Kind: gathering.StepTool, Phase: gathering.StepIntent}
+	tests := []struct {
+		name string
+		node engine.Node
+		play func(w *world)
+	}{
+		{"work that did not get through", again(asking("a", "")), func(w *world) { w.finish("a", unknown); w.tickDue(); w.finish("a", unavailable) }},
+		{"work that was interrupted and did not get through", again(asking("a", "")), func(w *world) { w.crash(); w.finish("a", unavailable) }},
+		{"work that never came", brief(again(asking("a", ""))), func(w *world) { w.finish("a", unknown); w.tickDue() }},
+		{"an agent that did not get through", again(work("a")), func(w *world) {
+			w.send(engine.Stepped{Node: "a", Attempt: 1, Step: intent})
+			w.finish("a", unknown)
+			w.tickDue()
+			w.finish("a", unavailable)
+		}},
+		{"a child that did not get through", again(child("a", true)), func(w *world) {
+			w.childrenEnd(left)
+			w.tickDue()
+			w.childrenEnd(engine.ChildEndedMail{State: gathering.RunFailed, Failure: unavailable})
+		}},
+		{"a child that never came", brief(again(child("a", true))), func(w *world) { w.childrenEnd(left); w.tickDue() }},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, []engine.Node{trigger("t"), test.node}, "t→a")
+			w.send(engine.Begin{})
+			test.play(w)
+			w.checkFold()
+			if n := w.state.Report().Nodes[1]; n.State != gathering.NodeUnknown || n.Error == nil || n.Error.Code != gathering.CodeUnknownOutcome {
+				t.Fatalf("got %+v, want that somebody is asked: %s", n, w.history())
+			}
+			w.send(engine.Mail{ID: "1", Kind: engine.MailCancel})
+			if !w.endData().MayHaveActed {
+				t.Error("the parent is not told")
+			}
+			if _, err := w.tryFork(`{"n":1}`); gathering.KindOf(err) != gathering.KindConflict {
+				t.Errorf("redriven without a word: %v", err)
+			}
+		})
+	}
+	t.Run("a definite answer", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, []engine.Node{trigger("t"), again(asking("a", ""))}, "t→a")
+		w.send(engine.Begin{})
+		w.finish("a", unknown)
+		w.tickDue()
+		w.finish("a", invalid)
+		w.checkFold()
+		if w.endData().MayHaveActed {
+			t.Error("the parent is told of a doubt that is gone")
+		}
+		w.fork(`{"n":1}`)
+	})
+	t.Run("nothing ever acted", func(t *testing.T) {
+		t.Parallel()
+		for _, f := range []*gathering.Failure{unavailable, circuitOpen} {
+			w := newWorld(t, []engine.Node{trigger("t"), with(retrying(asking("a", "")), func(n *engine.Node) { n.TotalTimeout = time.Minute })}, "t→a")
+			w.send(engine.Begin{})
+			w.finish("a", f)
+			w.send(engine.Mail{ID: "p", Kind: engine.MailPause})
+			w.now = w.now.Add(time.Hour)
+			w.send(engine.Mail{ID: "r", Kind: engine.MailResume})
+			if w.state.Run != gathering.RunFailed {
+				t.Fatalf("got %s", w.history())
+			}
+			w.fork(`{"n":1}`)
+		}
+	})
+}
+
+// TestForksBeforeJoins does a join again that had stopped what it did not need.
+func TestForksBeforeJoins(t *testing.T) {
+	t.Parallel()
+	nodes := func(b engine.Node, more ...engine.Node) []engine.Node {
+		return append([]engine.Node{trigger("t"), work("a"), b, join("j", 1, true)}, more...)
+	}
+	edges := []string{"t→a", "t→b", "a→j", "b→j"}
+	play := func(t *testing.T, b engine.Node, end *gathering.Failure, then func(w *world), more ...string) *world {
+		t.Helper()
+		w := newWorld(t, nodes(b, work("c"), work("x")), append(edges, more...)...)
+		w.send(engine.Begin{})
+		w.finish("a", nil)
+		w.finish("b", end)
+		then(w)
+		return w
+	}
+	fail := func(w *world) { w.finish("c", invalid) }
+	t.Run("what may have acted is to be named", func(t *testing.T) {
+		t.Parallel()
+		w := play(t, asking("b", gathering.OnUnknownFail), unknown, fail, "j→c", "c→x")
+		if _, err := w.tryFork(`{"n":1}`, "a"); gathering.KindOf(err) != gathering.KindConflict {
+			t.Errorf("done again without a word: %v", err)
+		}
+		w.fork(`{"n":1}`, "a", "b")
+	})
+	t.Run("by a redrive too", func(t *testing.T) {
+		t.Parallel()
+		w := play(t, asking("b", gathering.OnUnknownFail), unknown, fail, "t→c", "c→j", "c→x")
+		if _, err := w.tryFork(`{"n":1}`); gathering.KindOf(err) != gathering.KindConflict {
+			t.Errorf("done again without a word: %v", err)
+		}
+	})
+	t.Run("and is remembered by the runs that repeat it", func(t *testing.T) {
+		t.Parallel()
+		w := play(t, asking("b", gathering.OnUnknownFail), unknown, fail, "j→c", "c→x")
+		for range 2 {
+			w = w.fork(`{"n":1}`)
+			w.finish("c", invalid)
+			if _, err := w.tryFork(`{"n":1}`, "t"); gathering.KindOf(err) != gathering.KindConflict {
+				t.Errorf("done again without a word: %v", err)
+			}
+		}
+		if got := w.state.Queued.Origin.Open; !slices.Equal(got, []string{"b"}) {
+			t.Errorf("open: %v, want b", got)
+		}
+	})
+	t.Run("what did not act is done again, and told", func(t *testing.T) {
+		t.Parallel()
+		w := play(t, work("b"), cancelled, fail, "j→c", "c→x").fork(`{"n":1}`, "a")
+		if got := w.state.Queued.Origin.From; !slices.Equal(got, []string{"a", "b"}) {
+			t.Errorf("from %v, want a and b", got)
+		}
+	})
+}
+
+// TestForksSeeTheSame does a join again, which sees who came in the same order,
+// and no more of them.
+func TestForksSeeTheSame(t *testing.T) {
+	t.Parallel()
+	for _, need := range []int{0, 1, 2} {
+		w := newWorld(t, []engine.Node{trigger("t"), work("a"), work("b"), work("c"), join("j", need, false)}, "t→a", "t→b", "t→c", "a→j", "b→j", "c→j")
+		w.send(engine.Begin{})
+		for _, node := range []string{"c", "a", "b"} {
+			w.finish(node, nil)
+		}
+		want := string(w.state.Report().Nodes[4].Output)
+		for range 2 {
+			w = w.fork(`{"n":1}`, "j")
+			w.wantOutput("j", want)
+		}
+	}
+}
+
+// TestWhatWaitsForSomebodyIsTold looks for the one item among many that do not.
+func TestWhatWaitsForSomebodyIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, []engine.Node{trigger("t"), skipping(each("m", asking("m", ""), 2*gathering.MaxOpenItems, 1))}, "t→m")
+	w.send(engine.Begin{})
+	for i := range gathering.MaxOpenItems + 20 {
+		w.finish(gathering.NodePath("m", i), invalid)
+	}
+	w.finish(gathering.NodePath("m", gathering.MaxOpenItems+20), unknown)
+	open := w.state.Report().Nodes[1].Items.Open
+	if len(open) != gathering.MaxOpenItems || open[0].State != gathering.NodeUnknown {
+		t.Errorf("of %d items told the first is %+v", len(open), open[0])
+	}
+}
+
+// TestWhyAnAttemptIsPutOff asks a node that waits for an open circuit.
+func TestWhyAnAttemptIsPutOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, []engine.Node{trigger("t"), retrying(work("a"))}, "t→a")
+	w.send(engine.Begin{})
+	w.finish("a", unavailable)
+	w.tickDue()
+	w.finish("a", circuitOpen)
+	if n := w.state.Report().Nodes[1]; !n.Uncounted || n.Error == nil || n.Error.Message != circuitOpen.Message {
+		t.Errorf("got %+v, want that it waits for the circuit", n)
+	}
+	w.checkFold()
+	w.tickDue()
+	if n := w.state.Report().Nodes[1]; n.Uncounted || n.Error == nil || n.Error.Message != unavailable.Message {
+		t.Errorf("got %+v, want what the last attempt failed with", n)
+	}
+}
+
+// TestHeldBackUntilItsTimeIsUp has a fence that takes longer than the attempt may.
+func TestHeldBackUntilItsTimeIsUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := engine.Node{ID: "a", Timeout: 3 * time.Second, Do: engine.Work{Run: func(ctx context.Context, _ engine.Job) (engine.Outcome, error) {
+			t.Error("it was begun after its time")
+			return engine.Outcome{}, ctx.Err()
+		}}}
+		s := newStage(t, []engine.Node{trigger("t"), a}, "t→a")
+		o, turn := s.owner()
+		o.Fence = func() error {
+			<-time.After(4 * time.Second)
+			return nil
+		}
+		if ending, err := o.Run(t.Context(), turn); ending != engine.Ended || err != nil {
+			t.Errorf("got %d, %v, want it ended", ending, err)
+		}
+		s.wantHistory("run.queued run.started t:completed a:started a:failed run.cancelling run.failed")
+	})
+}
+
+// TestLogSlowerThanTheAttemptMayTake has the time of an attempt be up before it
+// can begin: that counts.
+func TestLogSlowerThanTheAttemptMayTake(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, []engine.Node{trigger("t"), takes("x", time.Second), with(takes("a", time.Hour), func(n *engine.Node) { n.Timeout = time.Second })}, "t→x", "x→a")
+		s.log.slow = 2 * time.Second
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		s.wantEnding(<-s.start(ctx), engine.Ended)
+		if n := s.node("a"); n.State != gathering.NodeTimedOut || n.Attempts != 1 {
+			t.Errorf("got %+v, want one attempt that timed out: %s", n, s.log.history())
+		}
+	})
+}

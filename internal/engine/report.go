@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"gathering"
 )
 
@@ -15,8 +17,8 @@ func (s *State) Report() gathering.RunReport {
 		n := &s.nodes[i]
 		r.Nodes = append(r.Nodes, gathering.NodeReport{
 			ID: n.spec.ID, Kind: n.spec.Kind,
-			State: n.state, Attempts: n.attempt, Output: s.output(i), Error: n.failure,
-			Child: n.child, Due: timePointer(n.due), Items: s.itemsReport(n.fan),
+			State: n.state, Attempts: n.attempt, Output: s.output(i), Error: n.why(),
+			Child: n.child, Due: timePointer(n.due), Uncounted: n.uncounted, Items: s.itemsReport(n.fan),
 			StartedAt: timePointer(n.startedAt), FinishedAt: timePointer(n.endedAt),
 		})
 	}
@@ -28,6 +30,7 @@ func (s *State) itemsReport(f *fan) *gathering.ItemsReport {
 		return nil
 	}
 	r := &gathering.ItemsReport{Total: len(f.items)}
+	var asking, underway, ended []int
 	for k := range f.items {
 		n := &s.nodes[f.first+k]
 		switch {
@@ -38,16 +41,29 @@ func (s *State) itemsReport(f *fan) *gathering.ItemsReport {
 			continue
 		case n.state.Terminal():
 			r.Failed++
+			ended = append(ended, k)
 		case n.state == gathering.NodeUnknown:
 			r.Unknown++
+			asking = append(asking, k)
 		default:
 			r.Running++
-		}
-		if len(r.Open) < gathering.MaxOpenItems {
-			r.Open = append(r.Open, gathering.ItemReport{
-				Index: k, State: n.state, Attempts: n.attempt, Error: n.failure, Child: n.child, Due: timePointer(n.due),
-			})
+			underway = append(underway, k)
 		}
 	}
+	open := slices.Concat(asking, underway, ended)
+	for _, k := range open[:min(len(open), gathering.MaxOpenItems)] {
+		n := &s.nodes[f.first+k]
+		r.Open = append(r.Open, gathering.ItemReport{
+			Index: k, State: n.state, Attempts: n.attempt, Error: n.why(), Child: n.child, Due: timePointer(n.due), Uncounted: n.uncounted,
+		})
+	}
 	return r
+}
+
+// why is what a node failed with, or for which its attempt is made again.
+func (n *node) why() *gathering.Failure {
+	if n.putOff != nil {
+		return n.putOff
+	}
+	return n.failure
 }

@@ -62,11 +62,13 @@ type (
 		Uncounted bool                `json:"u,omitempty"`
 		Call      int                 `json:"c,omitempty"`
 		Doubt     bool                `json:"d,omitempty"`
+		Unknown   bool                `json:"unknown,omitempty"`
 		Input     writtenValue        `json:"i,omitzero"`
 		Output    writtenValue        `json:"o,omitzero"`
 		Branch    string              `json:"b,omitempty"`
 		OnError   gathering.OnError   `json:"e,omitempty"`
 		Failure   *gathering.Failure  `json:"f,omitempty"`
+		PutOff    *gathering.Failure  `json:"off,omitempty"`
 		Steps     []gathering.Step    `json:"steps,omitempty"`
 		Child     gathering.RunID     `json:"child,omitempty"`
 		Detached  bool                `json:"detached,omitempty"`
@@ -74,6 +76,7 @@ type (
 		StartedAt time.Time           `json:"started,omitzero"`
 		AttemptAt time.Time           `json:"attempt,omitzero"`
 		EndedAt   time.Time           `json:"ended,omitzero"`
+		EndSeq    int64               `json:"end,omitempty"`
 		HaltedAt  time.Time           `json:"halted,omitzero"`
 		Failing   bool                `json:"failing,omitempty"`
 		InPending int                 `json:"pending,omitempty"`
@@ -178,9 +181,9 @@ func (shot *Snapshot) value(v json.RawMessage) writtenValue {
 func (s *State) written(i int, shot *Snapshot) writtenNode {
 	n := &s.nodes[i]
 	w := writtenNode{
-		State: n.state, Attempt: n.attempt, Uncounted: n.uncounted, Call: n.call, Doubt: n.doubt, Output: shot.value(n.output),
-		Branch: n.branch, OnError: n.onError, Failure: n.failure, Steps: n.steps, Child: n.child, Detached: n.detached,
-		Due: n.due, StartedAt: n.startedAt, AttemptAt: n.attemptAt, EndedAt: n.endedAt, HaltedAt: n.haltedAt, Failing: n.failing,
+		State: n.state, Attempt: n.attempt, Uncounted: n.uncounted, Call: n.call, Doubt: n.doubt, Unknown: n.unknown, Output: shot.value(n.output),
+		Branch: n.branch, OnError: n.onError, Failure: n.failure, PutOff: n.putOff, Steps: n.steps, Child: n.child, Detached: n.detached,
+		Due: n.due, StartedAt: n.startedAt, AttemptAt: n.attemptAt, EndedAt: n.endedAt, EndSeq: n.endSeq, HaltedAt: n.haltedAt, Failing: n.failing,
 		InPending: n.inPending, InTaken: n.inTaken,
 	}
 	if n.fan == nil {
@@ -274,7 +277,9 @@ func (r *restoring) node(path string, w writtenNode) {
 	// The first snapshots did not say so.
 	unknown := w.Failure != nil && w.Failure.Code == gathering.CodeUnknownOutcome
 	n.doubt = w.Doubt || unknown && s.works(i) && !w.State.Terminal()
+	n.unknown = w.Unknown || w.State == gathering.NodeUnknown
 	n.output, n.branch, n.onError, n.failure = r.read(w.Output), w.Branch, w.OnError, w.Failure
+	n.putOff, n.endSeq = w.PutOff, w.EndSeq
 	n.steps, n.child, n.detached, n.due = w.Steps, w.Child, w.Detached, w.Due
 	n.startedAt, n.attemptAt, n.endedAt, n.haltedAt = w.StartedAt, w.AttemptAt, w.EndedAt, w.HaltedAt
 	n.inPending, n.inTaken = w.InPending, w.InTaken

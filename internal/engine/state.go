@@ -69,11 +69,13 @@ type node struct {
 	uncounted bool // the next attempt bears the number of the last
 	call      int  // the attempt at which the outcome of all former ones was known
 	doubt     bool // an attempt may have acted, and nobody knows what came of it
+	unknown   bool // it must not be done twice, may have acted, and nobody decided about that
 	input     json.RawMessage
 	output    json.RawMessage
 	branch    string
 	onError   gathering.OnError // what was done about its failure
 	failure   *gathering.Failure
+	putOff    *gathering.Failure // why the attempt that is made again was none
 	steps     []gathering.Step
 	child     gathering.RunID
 	detached  bool      // only the child's start is waited for
@@ -81,6 +83,7 @@ type node struct {
 	startedAt time.Time // of the first attempt
 	attemptAt time.Time // of the attempt under way
 	endedAt   time.Time
+	endSeq    int64     // of the event that ended it
 	haltedAt  time.Time // since when it is being stopped while the run goes on; zero is not
 	failing   bool      // it is being stopped for a failure of its own
 
@@ -205,15 +208,12 @@ func (s *State) unneeded(i int) bool { return s.halting(i) && !s.failing(i) }
 // and nobody knows what came of it.
 func (s *State) open(i int) bool {
 	n := &s.nodes[i]
-	unknown := n.doubt && n.failure != nil && n.failure.Code == gathering.CodeUnknownOutcome
 	switch do := n.spec.Do.(type) {
 	case Child:
-		return n.state == gathering.NodeWaiting || unknown
+		return n.unknown || n.state == gathering.NodeWaiting
 	case Work:
-		if do.Idempotent {
-			return unknown || n.isOpen()
-		}
-		return n.doubt || n.isOpen() || n.state == gathering.NodeRunning || n.state == gathering.NodeAbandoned
+		left := n.state == gathering.NodeRunning || n.state == gathering.NodeAbandoned
+		return n.unknown || n.isOpen() || !do.Idempotent && left
 	default:
 		return false
 	}
@@ -223,7 +223,9 @@ func (s *State) open(i int) bool {
 // even beforehand by letting it count as failed.
 func (s *State) leavesOpen() bool {
 	for i := range s.nodes {
-		if state := s.nodes[i].state; state != gathering.NodeFailed && state != gathering.NodeTimedOut && s.open(i) {
+		n := &s.nodes[i]
+		counted := n.state == gathering.NodeFailed && n.failure != nil && n.failure.Code == gathering.CodeUnknownOutcome
+		if !counted && s.open(i) {
 			return true
 		}
 	}

@@ -19,6 +19,8 @@ var (
 	errInterrupted    = gathering.NewError(gathering.KindCancelled, "the attempt was interrupted while the run was paused")
 	errOutputTooLarge = gathering.NewError(gathering.KindTooLarge,
 		"its output is over the limit of %d bytes", gathering.MaxValueBytes).WithCode(gathering.CodeOutputTooLarge)
+	errEarlier = gathering.NewError(gathering.KindConflict,
+		"an earlier attempt may have acted, no later one came through, and nobody can tell").WithCode(gathering.CodeUnknownOutcome)
 	errUnknown = gathering.NewError(gathering.KindConflict,
 		"the attempt was broken off and may have acted; nobody can tell").WithCode(gathering.CodeUnknownOutcome)
 )
@@ -88,6 +90,9 @@ func (o *Owner) attempt(ctx context.Context, work Work, job Job) (outcome Outcom
 	if err := o.fence(); err != nil {
 		return Outcome{}, fmt.Errorf("%w: %w", errNotBegun, err)
 	}
+	if ctx.Err() != nil { // the fence may have taken its time
+		return Outcome{}, errNotBegun
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("run node %s of %s: panic: %v\n%s", job.Node, job.Run, p, debug.Stack())
@@ -137,7 +142,7 @@ func finished(ctx context.Context, work Work, job Job, a attempted) Finished {
 		f.RetryAfter = after.RetryAfter()
 	}
 	cause := context.Cause(ctx)
-	f.Unbegun = errors.Is(err, errNotBegun) || notActed(err) && errors.Is(cause, errReleased)
+	f.Unbegun = errors.Is(err, errNotBegun) && !errors.Is(cause, errDeadline) || notActed(err) && errors.Is(cause, errReleased)
 	switch {
 	case gathering.CodeOf(err) == gathering.CodeUnknownOutcome:
 	case !work.Idempotent && mayHaveActed(ctx, err) && !errors.Is(cause, errReleased):
@@ -172,10 +177,10 @@ func notActed(err error) bool {
 	return errors.Is(err, errNotBegun) || code == gathering.CodeNotSent || code == gathering.CodeCircuitOpen
 }
 
-// stillNotSent is the code of err where that says that a call about to be made
-// was not: its intent is to be forgotten, whatever ended the attempt.
+// stillNotSent is the code for err where that says that nothing was called: the
+// intent of a call about to be made is to be forgotten, whatever ended the attempt.
 func stillNotSent(err error) string {
-	if gathering.CodeOf(err) == gathering.CodeNotSent {
+	if gathering.CodeOf(err) == gathering.CodeNotSent || errors.Is(err, errNotBegun) {
 		return gathering.CodeNotSent
 	}
 	return ""

@@ -77,7 +77,7 @@ func Nodes(report gathering.RunReport) []gathering.Wait {
 			for _, item := range n.Items.Open {
 				of := gathering.NodeReport{
 					ID: gathering.NodePath(n.ID, item.Index), State: item.State, Attempts: item.Attempts,
-					Error: item.Error, Child: item.Child, Due: item.Due,
+					Error: item.Error, Child: item.Child, Due: item.Due, Uncounted: item.Uncounted,
 				}
 				waits = appendWait(waits, of, report.Run)
 			}
@@ -105,12 +105,14 @@ func appendWait(waits []gathering.Wait, n gathering.NodeReport, run gathering.Ru
 		w.Run, w.Reason = n.Child, "waits for run "+string(n.Child)
 	case n.State == gathering.NodeWaiting && n.Due != nil:
 		w.Reason = "waits until " + Stamp(*n.Due)
+	case n.State == gathering.NodeRetrying && n.Due != nil && n.Error != nil && n.Uncounted:
+		w.Reason = fmt.Sprintf("attempt %d came to nothing (%s); it begins again at %s", n.Attempts, n.Error.Message, Stamp(*n.Due))
 	case n.State == gathering.NodeRetrying && n.Due != nil && n.Error != nil:
 		w.Reason = fmt.Sprintf("attempt %d failed (%s); the next begins at %s", n.Attempts, n.Error.Message, Stamp(*n.Due))
 	case n.State == gathering.NodeRetrying && n.Due != nil:
 		w.Reason = "begins again at " + Stamp(*n.Due)
 	case n.State == gathering.NodeUnknown:
-		w.Reason = fmt.Sprintf("it may have acted and nobody can tell; say so by: gathering runs decide %s --node '%s' --as done|retry|fail", run, n.ID)
+		w.Reason = fmt.Sprintf("it may have acted and nobody can tell; say so by: gathering runs decide %s --node '%s' --as 'done|retry|fail'", run, n.ID)
 	default:
 		return waits
 	}

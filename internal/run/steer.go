@@ -2,7 +2,9 @@ package run
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"gathering"
@@ -101,8 +103,8 @@ type Again struct {
 
 // Redrive starts a run that goes on where another failed, was cancelled or
 // timed out, with the results that there are. The old run is no dead letter any
-// more. While one run redrives another, a second cannot: that is a conflict, as
-// it is where nothing went wrong or the run has not ended.
+// more. A run is redriven once, and then the run that did so: anything else is a
+// conflict, as it is where nothing went wrong or the run has not ended.
 func (s *Service) Redrive(ctx context.Context, id gathering.RunID, a Again) (gathering.Run, error) {
 	old, err := s.Run(ctx, id)
 	if err != nil {
@@ -114,6 +116,9 @@ func (s *Service) Redrive(ctx context.Context, id gathering.RunID, a Again) (gat
 	case old.State == gathering.RunCompleted:
 		return gathering.Run{}, gathering.NewError(gathering.KindConflict, "run %s completed; fork it to do a part of it again", id)
 	}
+	if err := s.checkRedriven(ctx, id); err != nil {
+		return gathering.Run{}, err
+	}
 	f, err := s.again(ctx, old, a)
 	if err != nil {
 		return gathering.Run{}, err
@@ -121,9 +126,26 @@ func (s *Service) Redrive(ctx context.Context, id gathering.RunID, a Again) (gat
 	f.row.redriven, f.row.runKey = true, "redrive:"+string(old.ID)
 	next, err := s.insertFresh(ctx, f)
 	if gathering.KindOf(err) == gathering.KindConflict {
-		return gathering.Run{}, gathering.NewError(gathering.KindConflict, "run %s is being redriven already", old.ID).WithCause(err)
+		if redriven := s.checkRedriven(ctx, id); redriven != nil {
+			err = redriven
+		}
 	}
 	return next, err
+}
+
+// checkRedriven refuses to redrive a run again: what the run that did so came to
+// is kept there.
+func (s *Service) checkRedriven(ctx context.Context, id gathering.RunID) error {
+	var next, state string
+	err := s.db.Read().QueryRow(ctx, `SELECT id, state FROM runs WHERE origin_run = $1 AND origin_run IS NOT NULL AND run_key IS NOT NULL`, string(id)).
+		Scan(&next, &state)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look who redrives %s: %w", id, err)
+	}
+	return gathering.NewError(gathering.KindConflict, "run %s was redriven as run %s, which goes on from there: it is %s", id, next, state)
 }
 
 // Fork starts a run that repeats another, in whatever state that is, from some

@@ -193,6 +193,10 @@ func TestRedrive(t *testing.T) {
 		}
 		g.open <- nil
 		h.wantEnd(next.ID, gathering.RunCompleted)
+		_, err = h.Redrive(t.Context(), id, run.Again{})
+		if gathering.KindOf(err) != gathering.KindConflict || !strings.Contains(err.Error(), "was redriven as run "+string(next.ID)) {
+			t.Errorf("a redrive after another completed: got %v, want a conflict that names it", err)
+		}
 		h.wantHistory(next.ID, "run.queued t:completed big:completed run.started a:started a:completed b:started b:completed run.completed")
 		if got, want := p.count("big"), 1; got != want {
 			t.Errorf("what was done was done %d times, want %d", got, want)

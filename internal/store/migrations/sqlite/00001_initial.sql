@@ -54,6 +54,7 @@ CREATE INDEX runs_owned ON runs (owner) WHERE owner IS NOT NULL;
 CREATE INDEX runs_root ON runs (root_run) WHERE depth > 0;
 CREATE INDEX runs_parent ON runs (parent_run) WHERE parent_run IS NOT NULL;
 CREATE UNIQUE INDEX runs_key ON runs (project, run_key) WHERE run_key IS NOT NULL AND finished_at IS NULL;
+CREATE UNIQUE INDEX runs_redrive ON runs (origin_run) WHERE origin_run IS NOT NULL AND run_key IS NOT NULL;
 CREATE INDEX runs_granted ON runs (concurrency_key) WHERE granted_at IS NOT NULL AND finished_at IS NULL;
 CREATE INDEX runs_bounded ON runs (concurrency_key, queue, created_at)
     WHERE concurrency_key IS NOT NULL AND granted_at IS NULL AND owner IS NULL AND finished_at IS NULL;
