@@ -49,6 +49,7 @@ func Migrate(ctx context.Context, o Options) ([]Migration, error) {
 
 // MigrationStatus lists the steps of the schema, those not applied yet too,
 // and changes nothing. In a data directory without a database none is applied.
+// A schema from the future is an error, as it is to whoever would migrate it.
 func MigrationStatus(ctx context.Context, o Options) ([]Migration, error) {
 	o = o.withDefaults()
 	var version int64
@@ -64,10 +65,16 @@ func MigrationStatus(ctx context.Context, o Options) ([]Migration, error) {
 		return nil, fmt.Errorf("read the schema's version: %w", err)
 	}
 	list, err := knownMigrations(database)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := isBehind(version, list); err != nil {
+		return nil, err
+	}
 	for i := range list {
 		list[i].Applied = list[i].Version <= version
 	}
-	return list, err
+	return list, nil
 }
 
 func sqliteVersion(ctx context.Context, o Options) (int64, error) {
@@ -139,7 +146,12 @@ func pending(ctx context.Context, pool *sql.DB, database Database) (bool, error)
 	if err != nil {
 		return false, fmt.Errorf("read the schema's version: %w", err)
 	}
-	newest := list[len(list)-1].Version
+	return isBehind(version, list)
+}
+
+// isBehind reports whether a schema of this version lacks some of the steps.
+func isBehind(version int64, steps []Migration) (bool, error) {
+	newest := steps[len(steps)-1].Version
 	if version > newest {
 		return false, gathering.NewError(gathering.KindConflict,
 			"the database has schema version %d, made by a newer GatheRing; this one knows versions up to %d", version, newest)

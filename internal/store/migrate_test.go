@@ -98,9 +98,15 @@ func TestNewerSchema(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
+		const newer = "schema version 99, made by a newer GatheRing; this one knows versions up to 1"
 		for _, where.ReadOnly = range []bool{false, true} {
 			_, err := store.Open(t.Context(), where)
-			wantKind(t, err, gathering.KindConflict, "schema version 99, made by a newer GatheRing; this one knows versions up to 1")
+			wantKind(t, err, gathering.KindConflict, newer)
+		}
+		steps, err := store.MigrationStatus(t.Context(), where)
+		wantKind(t, err, gathering.KindConflict, newer)
+		if len(steps) > 0 {
+			t.Errorf("steps of another schema are listed: %v", steps)
 		}
 	})
 }
