@@ -22,6 +22,8 @@ const (
 type Dialect struct {
 	Database Database
 	Version  string // as in "3.50.4" or "15.14"
+
+	file string // of SQLite, for people
 }
 
 // String is for people: "postgresql 15.14".
@@ -85,7 +87,7 @@ func (d Dialect) named(err error) error {
 	case err == nil:
 		return nil
 	case d.Database == SQLite:
-		return sqliteNamed(err)
+		return sqliteNamed(err, d.file)
 	default:
 		return postgresNamed(err)
 	}

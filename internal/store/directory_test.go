@@ -2,7 +2,10 @@ package store_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -127,15 +130,122 @@ func TestDirectoryUnusable(t *testing.T) {
 	wantKind(t, err, gathering.KindNotFound, "no database")
 }
 
-func TestDamagedDatabase(t *testing.T) {
+// What is in the place of the database and is none is told by its name, with
+// what to do, whoever opens it, and is left as it is.
+func TestNotOurFile(t *testing.T) {
+	t.Parallel()
+	const another = "name another directory with --data"
+	tests := []struct {
+		name  string
+		put   func(t *testing.T, file string)
+		kind  gathering.Kind
+		tells string
+	}{
+		{"text", func(t *testing.T, file string) {
+			writeFile(t, file, strings.Repeat("no database ", 1000))
+		}, gathering.KindInternal, "the database file FILE is damaged: restore a backup of it, or " + another},
+		{"cut short", func(t *testing.T, file string) {
+			foreign(t, file, `CREATE TABLE meta (x); CREATE TABLE runs (x)`)
+			if err := os.Truncate(file, 5000); err != nil {
+				t.Fatal(err)
+			}
+		}, gathering.KindInternal, "the database file FILE is damaged: restore a backup of it, or " + another},
+		{"directory", func(t *testing.T, file string) {
+			if err := os.Mkdir(file, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, gathering.KindConflict, "FILE is not a file; " + another},
+		{"another program's", func(t *testing.T, file string) {
+			foreign(t, file, `CREATE TABLE meta (key TEXT, value TEXT); CREATE TABLE songs (title TEXT)`)
+		}, gathering.KindConflict, "FILE is a SQLite database, but not GatheRing's; " + another},
+		{"another program's, with migrations", func(t *testing.T, file string) {
+			foreign(t, file, `CREATE TABLE songs (title TEXT); CREATE TABLE goose_db_version (version_id INTEGER);
+				INSERT INTO goose_db_version VALUES (99)`)
+		}, gathering.KindConflict, "FILE is a SQLite database, but not GatheRing's; " + another},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			where := storetest.SQLite(t)
+			file := filepath.Join(where.Dir, "gathering.db")
+			test.put(t, file)
+			before, _ := os.ReadFile(file) // a directory has nothing to read
+			tells := strings.ReplaceAll(test.tells, "FILE", file)
+			for _, where.ReadOnly = range []bool{false, true} {
+				_, err := store.Open(t.Context(), where)
+				wantKind(t, err, test.kind, tells)
+			}
+			_, err := store.MigrationStatus(t.Context(), where)
+			wantKind(t, err, test.kind, tells)
+			if after, _ := os.ReadFile(file); !bytes.Equal(after, before) {
+				t.Error("the file was changed")
+			}
+			if _, held, err := store.HolderOf(where.Dir); held || err != nil {
+				t.Errorf("after a failed open: held %t, %v", held, err)
+			}
+		})
+	}
+}
+
+// A file without a table may become the database: one that is empty, and one
+// in which a migration had just begun.
+func TestFileWithoutTables(t *testing.T) {
+	t.Parallel()
+	for name, statements := range map[string]string{
+		"empty": "",
+		"begun": `CREATE TABLE goose_db_version (id INTEGER PRIMARY KEY AUTOINCREMENT, version_id INTEGER NOT NULL,
+			is_applied INTEGER NOT NULL, tstamp TIMESTAMP DEFAULT (datetime('now')));
+			INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, 1)`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			where := storetest.SQLite(t)
+			foreign(t, filepath.Join(where.Dir, "gathering.db"), statements)
+			wantKeys(t, storetest.Open(t, where))
+		})
+	}
+}
+
+// Damage that shows only when a page is read names the file as well.
+func TestDamageFoundLater(t *testing.T) {
 	t.Parallel()
 	where := storetest.SQLite(t)
-	if err := os.WriteFile(filepath.Join(where.Dir, "gathering.db"), []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
+	db := storetest.Open(t, where)
+	run(t, db, `INSERT INTO meta (key, value) VALUES ('large', $1)`, strings.Repeat("x", 1<<20))
+	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, err := store.Open(t.Context(), where)
-	wantKind(t, err, gathering.KindInternal, "the database file is damaged")
-	if _, held, err := store.HolderOf(where.Dir); held || err != nil {
-		t.Errorf("after a failed open: held %t, %v", held, err)
+	where.ReadOnly = true
+	db = storetest.Open(t, where)
+	file := filepath.Join(where.Dir, "gathering.db")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	half := data[len(data)-1<<19:] // of the large value, which is last
+	copy(half, bytes.Repeat([]byte{0xff}, len(half)))
+	writeFile(t, file, string(data))
+	var value string
+	err = db.Read().QueryRow(t.Context(), `SELECT value FROM meta WHERE key = 'large'`).Scan(&value)
+	wantKind(t, err, gathering.KindInternal, "the database file "+file+" is damaged")
+}
+
+func writeFile(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// foreign makes a SQLite database with these statements.
+func foreign(t *testing.T, file, statements string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", file)
+	if err == nil {
+		_, err = db.ExecContext(t.Context(), "VACUUM;"+statements)
+		err = errors.Join(err, db.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"path/filepath"
 
 	"github.com/pressly/goose/v3"
 
@@ -81,17 +80,15 @@ func sqliteVersion(ctx context.Context, o Options) (int64, error) {
 	s := &sqliteBackend{}
 	defer func() { _ = s.close() }()
 	o.ReadOnly = true
-	file, err := filepath.Abs(filepath.Join(o.Dir, sqliteFile))
-	if err == nil {
-		err = s.openReaders(ctx, file, o)
-	}
+	err := s.openReaders(ctx, o)
 	if gathering.KindOf(err) == gathering.KindNotFound {
 		return 0, nil
 	}
-	if err != nil {
-		return 0, sqliteNamed(err)
+	var version int64
+	if err == nil {
+		version, err = schemaVersion(ctx, s.readers, SQLite)
 	}
-	return schemaVersion(ctx, s.readers, SQLite)
+	return version, s.dialect.named(err)
 }
 
 func postgresVersion(ctx context.Context, o Options) (int64, error) {

@@ -35,19 +35,16 @@ func openSQLite(ctx context.Context, o Options) (*sqliteBackend, error) {
 	s := &sqliteBackend{}
 	if err := s.open(ctx, o); err != nil {
 		_ = s.close()
-		return nil, sqliteNamed(err)
+		return nil, s.dialect.named(err)
 	}
 	return s, nil
 }
 
 func (s *sqliteBackend) open(ctx context.Context, o Options) error {
-	file, err := filepath.Abs(filepath.Join(o.Dir, sqliteFile))
-	if err != nil {
-		return fmt.Errorf("find the data directory: %w", err)
-	}
-	if err := s.openReaders(ctx, file, o); err != nil {
+	if err := s.openReaders(ctx, o); err != nil {
 		return err
 	}
+	file := s.dialect.file
 	if o.ReadOnly {
 		return checkSchema(ctx, s.readers, SQLite)
 	}
@@ -76,19 +73,19 @@ func (s *sqliteBackend) open(ctx context.Context, o Options) error {
 	return nil
 }
 
-func (s *sqliteBackend) openReaders(ctx context.Context, file string, o Options) error {
-	mode := "ro"
-	if !o.ReadOnly {
-		mode = "rw"
-		// Whoever may read the file reads everything, so it is made here, for
-		// its owner alone; SQLite gives the files beside it the same rights.
-		made, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the directory is the operator's choice
-		if err != nil {
-			return gathering.NewError(gathering.KindUnavailable, "the data directory cannot be written").WithCause(err)
-		}
-		_ = made.Close()
-	} else if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		return gathering.NewError(gathering.KindNotFound, "there is no database in the data directory").WithCause(err)
+// openReaders finds the file, made if need be, and holds that it is GatheRing's.
+func (s *sqliteBackend) openReaders(ctx context.Context, o Options) error {
+	file, err := filepath.Abs(filepath.Join(o.Dir, sqliteFile))
+	if err != nil {
+		return fmt.Errorf("find the data directory: %w", err)
+	}
+	s.dialect = Dialect{Database: SQLite, file: file}
+	if err := checkFile(file, o.ReadOnly); err != nil {
+		return err
+	}
+	mode := "rw"
+	if o.ReadOnly {
+		mode = "ro"
 	}
 	readers, err := sql.Open("sqlite", o.sqliteName(file, mode, "query_only(on)"))
 	if err != nil {
@@ -97,9 +94,46 @@ func (s *sqliteBackend) openReaders(ctx context.Context, file string, o Options)
 	readers.SetMaxOpenConns(sqliteReaders)
 	readers.SetMaxIdleConns(sqliteReaders)
 	s.readers, s.reading = readers, poolStatements(readers)
-	s.dialect = Dialect{Database: SQLite}
 	if err := readers.QueryRowContext(ctx, `SELECT sqlite_version()`).Scan(&s.dialect.Version); err != nil {
 		return fmt.Errorf("open %s: %w", sqliteFile, err)
+	}
+	return s.checkOwn(ctx)
+}
+
+// checkFile makes the file where it may, and refuses what is none.
+func checkFile(file string, readOnly bool) error {
+	info, err := os.Stat(file)
+	switch {
+	case err == nil && !info.Mode().IsRegular():
+		return gathering.NewError(gathering.KindConflict, "%s is not a file; name another directory with --data", file)
+	case readOnly && errors.Is(err, fs.ErrNotExist):
+		return gathering.NewError(gathering.KindNotFound, "there is no database in the data directory").WithCause(err)
+	case readOnly:
+		return nil // what else is the matter, opening it tells
+	}
+	// Whoever may read the file reads everything, so it is made here, for
+	// its owner alone; SQLite gives the files beside it the same rights.
+	made, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the directory is the operator's choice
+	if err != nil {
+		return gathering.NewError(gathering.KindUnavailable, "the data directory cannot be written").WithCause(err)
+	}
+	_ = made.Close()
+	return nil
+}
+
+// checkOwn refuses the database of another program, before anything is changed
+// in it. One that holds nothing, or no more than the beginning of a migration,
+// may become GatheRing's.
+func (s *sqliteBackend) checkOwn(ctx context.Context) error {
+	const query = `SELECT count(*), count(CASE WHEN name IN ('meta', 'instances', 'runs') THEN 1 END) FROM sqlite_master
+		WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'goose_db_version'`
+	var tables, own int
+	if err := s.readers.QueryRowContext(ctx, query).Scan(&tables, &own); err != nil {
+		return fmt.Errorf("read what is in %s: %w", sqliteFile, err)
+	}
+	if tables > 0 && own < 3 {
+		return gathering.NewError(gathering.KindConflict,
+			"%s is a SQLite database, but not GatheRing's; name another directory with --data", s.dialect.file)
 	}
 	return nil
 }
@@ -152,8 +186,8 @@ func sqliteUniqueViolation(err error) bool {
 	return false
 }
 
-// sqliteNamed is [Dialect.named] for SQLite.
-func sqliteNamed(err error) error {
+// sqliteNamed is [Dialect.named] for SQLite in a file.
+func sqliteNamed(err error, file string) error {
 	unavailable := func(message string) error {
 		return gathering.NewError(gathering.KindUnavailable, "%s", message).WithCause(err)
 	}
@@ -172,7 +206,8 @@ func sqliteNamed(err error) error {
 	case sqlite3.SQLITE_READONLY:
 		return unavailable("the database file cannot be written")
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return gathering.NewError(gathering.KindInternal, "the database file is damaged").WithCause(err)
+		return gathering.NewError(gathering.KindInternal,
+			"the database file %s is damaged: restore a backup of it, or name another directory with --data", file).WithCause(err)
 	}
 	return err
 }

@@ -69,8 +69,8 @@ type backend interface {
 
 // Open opens the database, takes the lock of its directory (SQLite) and brings
 // its schema up to date. A directory that another process holds is a
-// [gathering.KindConflict] with [gathering.CodeDirectoryHeld]; so is a schema
-// newer than this program.
+// [gathering.KindConflict] with [gathering.CodeDirectoryHeld]; a schema newer
+// than this program, and a SQLite database of another, are conflicts too.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	o = o.withDefaults()
 	db := &DB{readOnly: o.ReadOnly}
