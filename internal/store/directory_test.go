@@ -137,29 +137,24 @@ func TestNotOurFile(t *testing.T) {
 	const another = "name another directory with --data"
 	tests := []struct {
 		name  string
-		put   func(t *testing.T, file string)
+		put   func(file string) error
 		kind  gathering.Kind
 		tells string
 	}{
-		{"text", func(t *testing.T, file string) {
-			writeFile(t, file, strings.Repeat("no database ", 1000))
+		{"text", func(file string) error {
+			return os.WriteFile(file, []byte(strings.Repeat("no database ", 1000)), 0o600)
 		}, gathering.KindInternal, "the database file FILE is damaged: restore a backup of it, or " + another},
-		{"cut short", func(t *testing.T, file string) {
-			foreign(t, file, `CREATE TABLE meta (x); CREATE TABLE runs (x)`)
-			if err := os.Truncate(file, 5000); err != nil {
-				t.Fatal(err)
-			}
+		{"cut short", func(file string) error {
+			return errors.Join(foreign(file, `CREATE TABLE meta (x); CREATE TABLE runs (x)`), os.Truncate(file, 5000))
 		}, gathering.KindInternal, "the database file FILE is damaged: restore a backup of it, or " + another},
-		{"directory", func(t *testing.T, file string) {
-			if err := os.Mkdir(file, 0o700); err != nil {
-				t.Fatal(err)
-			}
+		{"directory", func(file string) error {
+			return os.Mkdir(file, 0o700)
 		}, gathering.KindConflict, "FILE is not a file; " + another},
-		{"another program's", func(t *testing.T, file string) {
-			foreign(t, file, `CREATE TABLE meta (key TEXT, value TEXT); CREATE TABLE songs (title TEXT)`)
+		{"another program's", func(file string) error {
+			return foreign(file, `CREATE TABLE meta (key TEXT, value TEXT); CREATE TABLE songs (title TEXT)`)
 		}, gathering.KindConflict, "FILE is a SQLite database, but not GatheRing's; " + another},
-		{"another program's, with migrations", func(t *testing.T, file string) {
-			foreign(t, file, `CREATE TABLE songs (title TEXT); CREATE TABLE goose_db_version (version_id INTEGER);
+		{"another program's, with migrations", func(file string) error {
+			return foreign(file, `CREATE TABLE songs (title TEXT); CREATE TABLE goose_db_version (version_id INTEGER);
 				INSERT INTO goose_db_version VALUES (99)`)
 		}, gathering.KindConflict, "FILE is a SQLite database, but not GatheRing's; " + another},
 	}
@@ -168,7 +163,9 @@ func TestNotOurFile(t *testing.T) {
 			t.Parallel()
 			where := storetest.SQLite(t)
 			file := filepath.Join(where.Dir, "gathering.db")
-			test.put(t, file)
+			if err := test.put(file); err != nil {
+				t.Fatal(err)
+			}
 			before, _ := os.ReadFile(file) // a directory has nothing to read
 			tells := strings.ReplaceAll(test.tells, "FILE", file)
 			for _, where.ReadOnly = range []bool{false, true} {
@@ -200,7 +197,9 @@ func TestFileWithoutTables(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			where := storetest.SQLite(t)
-			foreign(t, filepath.Join(where.Dir, "gathering.db"), statements)
+			if err := foreign(filepath.Join(where.Dir, "gathering.db"), statements); err != nil {
+				t.Fatal(err)
+			}
 			wantKeys(t, storetest.Open(t, where))
 		})
 	}
@@ -224,28 +223,20 @@ func TestDamageFoundLater(t *testing.T) {
 	}
 	half := data[len(data)-1<<19:] // of the large value, which is last
 	copy(half, bytes.Repeat([]byte{0xff}, len(half)))
-	writeFile(t, file, string(data))
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	var value string
 	err = db.Read().QueryRow(t.Context(), `SELECT value FROM meta WHERE key = 'large'`).Scan(&value)
 	wantKind(t, err, gathering.KindInternal, "the database file "+file+" is damaged")
 }
 
-func writeFile(t *testing.T, file, text string) {
-	t.Helper()
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // foreign makes a SQLite database with these statements.
-func foreign(t *testing.T, file, statements string) {
-	t.Helper()
+func foreign(file, statements string) error {
 	db, err := sql.Open("sqlite", file)
-	if err == nil {
-		_, err = db.ExecContext(t.Context(), "VACUUM;"+statements)
-		err = errors.Join(err, db.Close())
-	}
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
+	_, err = db.Exec("VACUUM;" + statements)
+	return errors.Join(err, db.Close())
 }
