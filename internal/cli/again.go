@@ -214,7 +214,11 @@ func (x *session) untilEnded(ctx context.Context, ids []gathering.RunID) error {
 	for len(ids) > 0 {
 		left := ids[:0]
 		for _, id := range ids {
-			over, err := x.over(ctx, id)
+			over := false
+			err := x.patiently(ctx, func() (err error) {
+				over, err = x.over(ctx, id)
+				return err
+			})
 			if err != nil {
 				return err
 			}

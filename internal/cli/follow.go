@@ -23,15 +23,26 @@ type follower struct {
 
 	updates  chan update
 	watchers sync.WaitGroup
-	asked    bool // it was asked to stop
+	asked    bool       // it was asked to stop
+	away     int        // the watchers that the database is away for
+	later    []adoption // those that the database was away for
 }
 
-// update is an event of one of the runs that are followed.
+// update is news of one of the runs that are followed: an event, or that the
+// database is away for its watcher, or back, or why it is watched no more.
 type update struct {
 	tree  *progress.Tree
 	above string // the nodes that led to the run
 	event gathering.Event
+	away  *gathering.Failure
+	back  bool
 	err   error
+}
+
+// adoption is a node that waits for a run which is to be followed too.
+type adoption struct {
+	node  *progress.Node
+	above string // the nodes that led to the node's run
 }
 
 // view shows a tree as it changes.
@@ -71,14 +82,53 @@ func (x *session) tree(ctx context.Context, r gathering.Run) (*progress.Tree, er
 // watch sends the events of a run as updates until it has ended or ctx has.
 func (f *follower) watch(ctx context.Context, tree *progress.Tree, above string) {
 	f.watchers.Go(func() {
-		for e, err := range f.session.Runs.Watch(ctx, tree.Run, 0) {
-			select {
-			case f.updates <- update{tree, above, e, err}:
-			case <-ctx.Done():
-				return
+		after := int64(0)
+		for again := true; again; {
+			again = false
+			for e, err := range f.session.Runs.Watch(ctx, tree.Run, after) {
+				if gathering.KindOf(err) == gathering.KindUnavailable {
+					again = f.outlast(ctx, tree.Run, err)
+					break
+				}
+				if !f.send(ctx, update{tree: tree, above: above, event: e, err: err}) {
+					return
+				}
+				after = e.Seq
 			}
 		}
 	})
+}
+
+func (f *follower) send(ctx context.Context, u update) bool {
+	select {
+	case f.updates <- u:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// lookAgain is how often a watcher looks whether the database is back.
+const lookAgain = 500 * time.Millisecond
+
+// outlast waits until the database, which is away, is back. It reports false
+// where ctx ended first.
+func (f *follower) outlast(ctx context.Context, id gathering.RunID, away error) bool {
+	ticker := time.NewTicker(lookAgain)
+	defer ticker.Stop()
+	if !f.send(ctx, update{away: gathering.FailureOf(away)}) {
+		return false
+	}
+	for {
+		if _, err := f.session.Runs.Run(ctx, id); gathering.KindOf(err) != gathering.KindUnavailable {
+			return f.send(ctx, update{back: true})
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 func (f *follower) loop(ctx context.Context) error {
@@ -87,11 +137,7 @@ func (f *follower) loop(ctx context.Context) error {
 	for {
 		select {
 		case u := <-f.updates:
-			if u.err != nil {
-				f.shell.tell("%s is left for later; gathering runs resume goes on with it", f.root.Run)
-				return u.err
-			}
-			if err := f.apply(ctx, u); err != nil {
+			if err := f.take(ctx, u); err != nil {
 				return err
 			}
 			if f.root.State.Terminal() || f.root.Undecided() != nil {
@@ -100,12 +146,35 @@ func (f *follower) loop(ctx context.Context) error {
 			}
 		case now := <-ticker.C:
 			f.view.tick(now)
+			if err := f.adoptLate(ctx); err != nil {
+				return err
+			}
 		case signal := <-f.shell.Signals:
 			if left, err := f.interrupt(ctx, signal); left || err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// take takes in an update. That the database is away is told once, however many
+// watch, and so is that it is back.
+func (f *follower) take(ctx context.Context, u update) error {
+	switch {
+	case u.err != nil:
+		return u.err
+	case u.away != nil:
+		if f.away++; f.away == 1 {
+			f.shell.tellAway(u.away)
+		}
+	case u.back:
+		if f.away--; f.away == 0 {
+			f.shell.tellBack()
+		}
+	default:
+		return f.apply(ctx, u)
+	}
+	return nil
 }
 
 // late is how long the events of the runs that its nodes waited for may take to
@@ -120,7 +189,7 @@ func (f *follower) rest(ctx context.Context) {
 	for open(f.root) {
 		select {
 		case u := <-f.updates:
-			if u.err != nil || f.apply(ctx, u) != nil {
+			if f.take(ctx, u) != nil {
 				return
 			}
 		case <-ctx.Done():
@@ -146,20 +215,50 @@ func (f *follower) apply(ctx context.Context, u update) error {
 	}
 	f.view.event(u.tree, u.above, u.event)
 	n := u.tree.Of(u.event)
-	if n == nil || n.ChildRun == "" || (n.Child != nil && n.Child.Run == n.ChildRun) {
+	if n == nil || n.ChildRun == "" {
+		return nil
+	}
+	return f.adopt(ctx, adoption{n, u.above})
+}
+
+// adopt begins to follow the run that a node waits for, or leaves that for
+// later while the database is away.
+func (f *follower) adopt(ctx context.Context, a adoption) error {
+	n := a.node
+	if n.Child != nil && n.Child.Run == n.ChildRun {
 		return nil
 	}
 	r, err := f.session.Runs.Run(ctx, n.ChildRun)
+	if gathering.KindOf(err) == gathering.KindNotFound {
+		return nil // the run was refused; its node is told so
+	}
+	var child *progress.Tree
+	if err == nil {
+		child, err = f.session.tree(ctx, r)
+	}
+	if gathering.KindOf(err) == gathering.KindUnavailable {
+		f.later = append(f.later, a)
+		return nil
+	}
 	if err != nil {
-		if gathering.KindOf(err) == gathering.KindNotFound {
-			return nil // the run was refused; its node is told so
+		return err
+	}
+	n.Child = child
+	f.watch(ctx, child, strings.TrimPrefix(a.above+"/"+n.ID, "/"))
+	return nil
+}
+
+func (f *follower) adoptLate(ctx context.Context) error {
+	if f.away > 0 {
+		return nil
+	}
+	late := f.later
+	f.later = nil
+	for _, a := range late {
+		if err := f.adopt(ctx, a); err != nil {
+			return err
 		}
-		return err
 	}
-	if n.Child, err = f.session.tree(ctx, r); err != nil {
-		return err
-	}
-	f.watch(ctx, n.Child, strings.TrimPrefix(u.above+"/"+n.ID, "/"))
 	return nil
 }
 
@@ -169,11 +268,16 @@ func (f *follower) interrupt(ctx context.Context, signal os.Signal) (left bool, 
 	if signal == syscall.SIGINT && !f.asked {
 		f.asked = true
 		f.shell.tell("cancelling %s; Ctrl-C again leaves the rest of that for later", f.root.Run)
-		err := f.session.Runs.Cancel(ctx, f.root.Run, "the command line")
-		if gathering.KindOf(err) == gathering.KindConflict {
-			return false, nil // it has ended meanwhile
+		err := f.session.Runs.Cancel(ctx, f.root.Run, commandLine)
+		switch gathering.KindOf(err) {
+		case gathering.KindConflict: // it has ended meanwhile
+			return false, nil
+		case gathering.KindUnavailable: // whether it was asked to is not known
+			f.shell.explain(err)
+			f.asked = false
+		default:
+			return false, err
 		}
-		return false, err
 	}
 	f.session.worker.Stop()
 	if f.asked {
@@ -206,7 +310,7 @@ func (x *session) settle(ctx context.Context) error {
 	ticker := time.NewTicker(redraw)
 	defer ticker.Stop()
 	for {
-		idle, err := x.worker.Idle(ctx, 0)
+		idle, err := x.idle(ctx, 0)
 		if err != nil && ctx.Err() == nil {
 			return err
 		}

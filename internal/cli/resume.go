@@ -77,7 +77,7 @@ func (x *session) untilIdle(ctx context.Context, ahead time.Duration) error {
 	ticker := time.NewTicker(redraw)
 	defer ticker.Stop()
 	for {
-		idle, err := x.worker.Idle(ctx, ahead)
+		idle, err := x.idle(ctx, ahead)
 		if err != nil || idle {
 			return err
 		}

@@ -158,6 +158,7 @@ func (e *execution) finish(ctx context.Context, x *session, r gathering.Run) (re
 		return report, errors.Join(left, err)
 	}
 	if err != nil {
+		e.shell.tell("%s is left for later; gathering runs resume goes on with it", r.ID)
 		return report, err
 	}
 	if undecided := tree.Undecided(); undecided != nil {
@@ -166,10 +167,25 @@ func (e *execution) finish(ctx context.Context, x *session, r gathering.Run) (re
 	} else if err := x.settle(ctx); err != nil {
 		return report, err
 	}
-	report, err = x.report(ctx, r.ID)
-	if err == nil && e.after != nil {
+	if report, err = x.lastReport(ctx, r.ID); err != nil {
+		e.shell.tell("%s is %s; gathering runs show %s tells the rest", r.ID, tree.State, r.ID)
+		return report, err
+	}
+	if e.after != nil {
 		err = e.after(ctx, x, report)
 	}
+	return report, err
+}
+
+// lastReport is the report of a run that is not worked on any more, as soon as
+// the database gives it.
+func (x *session) lastReport(ctx context.Context, id gathering.RunID) (report gathering.RunReport, err error) {
+	ctx, stop := x.shell.interruptible(ctx)
+	defer stop()
+	err = x.patiently(ctx, func() (err error) {
+		report, err = x.report(ctx, id)
+		return err
+	})
 	return report, err
 }
 
