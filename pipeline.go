@@ -2,6 +2,7 @@ package gathering
 
 import (
 	"encoding/json"
+	"math"
 	"time"
 )
 
@@ -119,6 +120,16 @@ type Retry struct {
 	MaxDelay     Duration `json:"max_delay,omitzero"`
 	Jitter       float64  `json:"jitter,omitempty"` // 0 to 1
 	On           []Kind   `json:"on,omitempty"`
+}
+
+// Delay is the wait after an attempt, counted from 1. Where between its bounds
+// the jitter puts it a number from 0 to 1 says.
+func (r Retry) Delay(attempt int, within float64) time.Duration {
+	delay := float64(r.InitialDelay) * math.Pow(max(r.Factor, 1), float64(attempt-1))
+	if r.MaxDelay > 0 {
+		delay = min(delay, float64(r.MaxDelay))
+	}
+	return time.Duration(delay * (1 + r.Jitter*(2*within-1)))
 }
 
 // DefaultRetry is what fields of [Retry] that are absent mean: one attempt,

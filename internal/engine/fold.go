@@ -11,7 +11,7 @@ import (
 // Fold applies a recorded event. The error says that the log does not belong
 // to the graph or is damaged.
 func (s *State) Fold(e gathering.Event) error {
-	data, err := decodeData(e)
+	data, err := e.RunData()
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func noItem(id string, item int) error {
 }
 
 // apply is the only place that changes a state. Its data has the type that
-// decodeData gives for the event's type. The error says that the log is damaged.
+// [gathering.Event.RunData] gives. The error says that the log is damaged.
 func (s *State) apply(e gathering.Event, data any) error {
 	s.Seq = e.Seq
 	s.shotBytes += min(len(e.Data), longValue)

@@ -100,7 +100,7 @@ func (t *turn) emitNode(kind gathering.EventType, i, attempt int, data any) {
 func (t *turn) event(e gathering.Event, data any) {
 	e.Stream, e.Seq, e.At = string(t.s.ID), t.s.Seq+1, t.now
 	if data != nil {
-		tidy(data)
+		gathering.CompactRunData(data)
 		raw, err := encodeData(data)
 		if err != nil {
 			t.err = err

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
-	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -208,17 +207,11 @@ func (t *turn) retry(i int, f *gathering.Failure, delay time.Duration) {
 // jitter is drawn from the run, the node and the attempt, so that it differs
 // between runs and is the same whenever it is computed.
 func (t *turn) backoff(i int, atLeast time.Duration) time.Duration {
-	r := t.s.nodes[i].spec.Retry
 	attempt := t.s.nodes[i].attempt
-	delay := float64(r.InitialDelay) * math.Pow(max(r.Factor, 1), float64(attempt-1))
-	if r.MaxDelay > 0 {
-		delay = min(delay, float64(r.MaxDelay))
-	}
 	h := fnv.New64a()
 	_, _ = fmt.Fprintf(h, "%s\x00%s\x00%d", t.s.ID, t.s.Path(i), attempt) // a hash never fails
 	unit := float64(h.Sum64()>>11) / (1 << 53)                            // 0 to 1
-	delay *= 1 + r.Jitter*(2*unit-1)
-	return max(time.Duration(delay), atLeast)
+	return max(t.s.nodes[i].spec.Retry.Delay(attempt, unit), atLeast)
 }
 
 // failed ends a node whose failure is final and does what its OnError says. An
