@@ -262,7 +262,7 @@ func TestExitCodes(t *testing.T) {
 		{"an unknown run", []string{"runs", "show", "run_none"}, 1, []string{"there is no run run_none"}},
 		{"a database that is not there", []string{"runs", "list", "--data", "elsewhere"}, 1, []string{"there is no database in", "elsewhere"}},
 		{"cancel where there is no database", []string{"runs", "cancel", "run_none", "--data", "elsewhere"}, 1, []string{"there is no database in"}},
-		{"a database that cannot be reached", []string{"runs", "list", "--database", "postgres://nobody@127.0.0.1:1/none"}, 1, []string{"gathering: "}},
+		{"a database that cannot be reached", []string{"runs", "list", "--database", "postgres://nobody:secret@127.0.0.1:1/none"}, 1, []string{"gathering: the database at 127.0.0.1:1 cannot be reached: connection refused\n"}},
 		{"a demo of nothing", []string{"demo", "nowhere"}, 2, []string{"nowhere is not a directory"}},
 		{"validate: faults", []string{"validate", "echo.yaml", "bad.yaml"}, 2, nil},
 		{"validate: no file", []string{"validate", "nothing.yaml"}, 2, []string{"there is no file nothing.yaml"}},
@@ -290,7 +290,7 @@ func TestExitCodes(t *testing.T) {
 			d.run("migrate").exits(0)
 			r := d.run(test.args...)
 			r.exits(test.code).tells(test.stderr...)
-			if strings.Contains(r.stderr, "127.0.0.1:1") {
+			if strings.Contains(r.stderr, "nobody") || strings.Contains(r.stderr, "secret") {
 				t.Errorf("stderr tells the cause: %s", r.stderr)
 			}
 			if _, err := os.Stat(filepath.Join(d.dir, "elsewhere")); err == nil {

@@ -33,7 +33,8 @@
 // # Errors
 //
 // That the database is full, locked, gone or refuses more connections is an
-// error of [gathering.KindUnavailable] whose message says which. A commit of
-// which nobody can tell whether it happened is [Ambiguous]: who wrote must read
-// again.
+// error of [gathering.KindUnavailable] whose message says which. Who opens a
+// database is told which server or file that is; later errors, which others may
+// see, name no server. A commit of which nobody can tell whether it happened is
+// [Ambiguous]: who wrote must read again.
 package store

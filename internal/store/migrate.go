@@ -92,13 +92,14 @@ func sqliteVersion(ctx context.Context, o Options) (int64, error) {
 }
 
 func postgresVersion(ctx context.Context, o Options) (int64, error) {
-	pool, err := openPool(o)
+	config, err := postgresConfig(o.URL)
 	if err != nil {
 		return 0, err
 	}
+	pool := newPool(config, o.Connections)
 	defer pool.Close()
 	version, err := schemaVersion(ctx, pool, PostgreSQL)
-	return version, postgresNamed(err)
+	return version, server{o.URL, config}.named(ctx, err)
 }
 
 // knownMigrations lists the steps this program has, in order.

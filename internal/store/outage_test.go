@@ -4,9 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"io"
+	"net"
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -167,15 +170,116 @@ func TestServerErrors(t *testing.T) {
 			}
 		})
 	}
-	where := storetest.PostgreSQL(t)
-	u, err := url.Parse(where.URL)
+}
+
+// Whoever opens a database is told which server has what the matter, and
+// neither the user nor the password.
+func TestServerCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	_, where := behindProxy(t, storetest.PostgreSQL(t))
+	there, err := url.Parse(where.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.Path = "/nowhere"
-	where.URL = u.String()
-	_, err = store.Open(t.Context(), where)
-	wantKind(t, err, gathering.KindUnavailable, "there is no such database on the server")
+	const port = "127.0.0.1:1" // nobody listens there
+	mute, ends, plain := listen(t, nil), listen(t, answering("")), listen(t, answering("N"))
+	long, socket := strings.Repeat("a", 64), t.TempDir()
+	tests := []struct {
+		name, url, want string
+	}{
+		{
+			"a closed port", "postgres://ada:secret@" + port + "/x",
+			"the database at " + port + " cannot be reached: connection refused",
+		},
+		{
+			"several servers", "postgres://ada:secret@" + port + "," + port + "," + long + ":7/x",
+			"the database at " + port + ", " + long + ":7 cannot be reached: no such host",
+		},
+		{
+			"no host", "postgres://ada:secret@" + long + "/x",
+			"the database at " + long + ":5432 cannot be reached: no such host",
+		},
+		{
+			"no socket", "postgres://ada:secret@/x?host=" + socket,
+			"the database at " + socket + "/.s.PGSQL.5432 cannot be reached: there is no such socket",
+		},
+		{
+			"words instead of a URL", "host=127.0.0.1 port=" + strings.TrimPrefix(port, "127.0.0.1:") + " user=ada password=secret",
+			"the database at " + port + " cannot be reached: connection refused",
+		},
+		{
+			"no answer", "postgres://ada:secret@" + mute + "/x?sslmode=disable&connect_timeout=1",
+			"the database at " + mute + " cannot be reached: no answer in the time allowed",
+		},
+		{
+			"an end", "postgres://ada:secret@" + ends + "/x",
+			"the database at " + ends + " cannot be reached: it closed the connection",
+		},
+		{
+			"no TLS", "postgres://ada:secret@" + plain + "/x?sslmode=require",
+			"the database at " + plain + " cannot be reached: it has no TLS, which sslmode asks for",
+		},
+		{
+			"an unknown user", "postgres://ada:secret@" + there.Host + there.Path,
+			"the database at " + there.Host + " refuses the user or the password",
+		},
+		{
+			"an unknown database", "postgres://" + there.User.String() + "@" + there.Host + "/nowhere",
+			`there is no database "nowhere" at ` + there.Host,
+		},
+		{
+			"a password with a slash", "postgres://" + long + ":1/secret@" + there.Host + "/x",
+			"the database cannot be reached: no such host",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			o := store.Options{URL: test.url}
+			_, opened := store.Open(t.Context(), o)
+			_, asked := store.MigrationStatus(t.Context(), o)
+			for _, err := range []error{opened, asked} {
+				f := gathering.FailureOf(err)
+				if f == nil || f.Kind != gathering.KindUnavailable || f.Message != test.want {
+					t.Errorf("got %+v, want %q of kind unavailable", f, test.want)
+				}
+			}
+		})
+	}
+}
+
+// listen is the address of a server that does no more than serve; with nil it
+// takes connections and is silent.
+func listen(t *testing.T, serve func(net.Conn)) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served sync.WaitGroup
+	t.Cleanup(served.Wait)
+	t.Cleanup(func() { _ = listener.Close() })
+	if serve != nil {
+		served.Go(func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				serve(conn)
+				_ = conn.Close()
+			}
+		})
+	}
+	return listener.Addr().String()
+}
+
+// answering reads what a client says first, whether there is TLS, and answers.
+func answering(answer string) func(net.Conn) {
+	return func(conn net.Conn) {
+		_, _ = io.ReadFull(conn, make([]byte, 8))
+		_, _ = io.WriteString(conn, answer)
+	}
 }
 
 // An outcome that the server itself does not know is ambiguous.

@@ -42,7 +42,7 @@ func openPostgreSQL(ctx context.Context, o Options) (*postgresBackend, error) {
 	p := &postgresBackend{config: config, pool: newPool(config, o.Connections), logger: o.Logger, hook: o.Commit}
 	if err := p.open(ctx, o); err != nil {
 		_ = p.close()
-		return nil, postgresNamed(err)
+		return nil, server{o.URL, config}.named(ctx, err)
 	}
 	return p, nil
 }
@@ -62,9 +62,9 @@ func (p *postgresBackend) open(ctx context.Context, o Options) error {
 
 // postgresConfig reads the URL and adds what every session is to have.
 func postgresConfig(url string) (*pgx.ConnConfig, error) {
-	config, err := pgx.ParseConfig(url)
+	config, err := parseURL(url)
 	if err != nil {
-		return nil, gathering.NewError(gathering.KindInvalid, "the database URL cannot be read: write postgres://user@host:port/name").WithCause(err)
+		return nil, err
 	}
 	if config.ConnectTimeout == 0 || config.ConnectTimeout > 10*time.Second {
 		config.ConnectTimeout = 10 * time.Second
@@ -83,12 +83,12 @@ func postgresConfig(url string) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
-func openPool(o Options) (*sql.DB, error) {
-	config, err := postgresConfig(o.URL)
+func parseURL(url string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(url)
 	if err != nil {
-		return nil, err
+		return nil, gathering.NewError(gathering.KindInvalid, "the database URL cannot be read: write postgres://user@host:port/name").WithCause(err)
 	}
-	return newPool(config, o.Connections), nil
+	return config, nil
 }
 
 func newPool(config *pgx.ConnConfig, connections int) *sql.DB {

@@ -21,14 +21,14 @@ func NewSchema(ctx context.Context, database, name string) (where string, drop f
 	}
 	name += "_" + strings.ToLower(rand.Text())
 	if err := alone(ctx, database, createSchema(name)); err != nil {
-		return "", nil, fmt.Errorf("make a schema: %w", postgresNamed(err))
+		return "", nil, fmt.Errorf("make a schema: %w", err)
 	}
 	query := u.Query()
 	query.Set("search_path", name)
 	u.RawQuery = query.Encode()
 	return u.String(), func(ctx context.Context) error {
 		if err := alone(ctx, database, dropSchema(name)); err != nil {
-			return fmt.Errorf("drop schema %s: %w", name, postgresNamed(err))
+			return fmt.Errorf("drop schema %s: %w", name, err)
 		}
 		return nil
 	}, nil
@@ -36,15 +36,15 @@ func NewSchema(ctx context.Context, database, name string) (where string, drop f
 
 // alone runs a statement on a connection of its own.
 func alone(ctx context.Context, database, statement string) (err error) {
-	config, err := pgx.ParseConfig(database)
+	config, err := parseURL(database)
 	if err != nil {
 		return err
 	}
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return err
+		return server{database, config}.named(ctx, err)
 	}
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
 	_, err = conn.Exec(ctx, statement)
-	return err
+	return postgresNamed(err)
 }

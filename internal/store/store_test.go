@@ -99,7 +99,7 @@ func TestOpenNothing(t *testing.T) {
 	_, err = store.Open(t.Context(), store.Options{URL: "postgres://[broken"})
 	wantKind(t, err, gathering.KindInvalid, "the database URL cannot be read")
 	_, err = store.Open(t.Context(), store.Options{URL: "postgres://u:secret@/x?host=" + t.TempDir()})
-	wantKind(t, err, gathering.KindUnavailable, "the database cannot be reached")
+	wantKind(t, err, gathering.KindUnavailable, "cannot be reached: there is no such socket")
 }
 
 func TestSettings(t *testing.T) {
