@@ -40,7 +40,13 @@ func run() int {
 	// A signal more than is looked at must not be lost while the first is handled.
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	defer signal.Stop(signals)
+	// A write to a pipe that nobody reads any more is an error and not the end.
+	// Ignoring the signal would have the programs that are started ignore it too.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	system := cli.System{
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Lookup: os.LookupEnv, Dir: dir, Signals: signals, Version: version, Host: host, PID: os.Getpid(),

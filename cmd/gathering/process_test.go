@@ -138,13 +138,20 @@ func (p *place) start(args ...string) *process {
 // startWith starts the program with more in its environment.
 func (p *place) startWith(env []string, args ...string) *process {
 	p.t.Helper()
+	return p.startAs(func(r *process) { r.cmd.Env = slices.Concat(p.env, env) }, args...)
+}
+
+// startAs starts the program as change has it.
+func (p *place) startAs(change func(*process), args ...string) *process {
+	p.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	r := &process{t: p.t, cmd: exec.Command(self, args...), ended: make(chan struct{})}
-	r.cmd.Dir, r.cmd.Env = p.dir, slices.Concat(p.env, env)
+	r.cmd.Dir, r.cmd.Env = p.dir, p.env
 	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, &r.stderr
+	change(r)
 	if err := r.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
@@ -293,25 +300,121 @@ func TestInterruptOnce(t *testing.T) {
 	})
 }
 
+// TestTerminated tells a run's process to end, and takes its terminal away: the
+// run is left for later, and the exit code names the signal.
 func TestTerminated(t *testing.T) {
 	t.Parallel()
-	databases(t, func(t *testing.T, p *place) {
-		r := p.start("run", "chain.yaml")
-		p.asks("task-a", r)
-		r.signal(syscall.SIGTERM)
-		r.exits(130)
-		if !strings.Contains(r.stderr.String(), "gathering runs resume goes on with it") {
-			t.Errorf("stderr: %s", r.stderr.String())
-		}
-		p.wantOne(gathering.RunRecovering)
-		resumed := p.start("runs", "resume")
-		for _, asked := range []string{"task-a", "task-b", "task-c"} {
-			p.asks(asked, resumed)
+	for name, test := range map[string]struct {
+		signal syscall.Signal
+		code   int
+	}{"told to": {syscall.SIGTERM, 143}, "hung up": {syscall.SIGHUP, 129}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			databases(t, func(t *testing.T, p *place) {
+				r := p.start("run", "chain.yaml")
+				p.asks("task-a", r)
+				r.signal(test.signal)
+				r.exits(test.code)
+				if !strings.Contains(r.stderr.String(), "gathering runs resume goes on with it") {
+					t.Errorf("stderr: %s", r.stderr.String())
+				}
+				p.wantOne(gathering.RunRecovering)
+				resumed := p.start("runs", "resume")
+				p.asks("task-a", resumed)
+				resumed.signal(test.signal)
+				resumed.exits(test.code)
+				p.chains(p.start("runs", "resume")).exits(0)
+				p.wantOne(gathering.RunCompleted)
+			})
+		})
+	}
+}
+
+// chains answers all that is asked of the model.
+func (p *place) chains(r *process) *process {
+	p.t.Helper()
+	for _, asked := range []string{"task-a", "task-b", "task-c"} {
+		p.asks(asked, r)
+		p.answers()
+	}
+	return r
+}
+
+// TestHangupThatIsIgnored holds that a process which is to outlive its terminal,
+// as nohup has it, does.
+func TestHangupThatIsIgnored(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "sqlite")
+	r := p.startAs(func(r *process) {
+		r.cmd.Args = append([]string{"sh", "-c", `trap "" HUP; exec "$0" "$@"`, r.cmd.Path}, r.cmd.Args[1:]...)
+		r.cmd.Path = "/bin/sh"
+	}, "run", "chain.yaml")
+	p.asks("task-a", r)
+	r.signal(syscall.SIGHUP)
+	p.answers()
+	for _, asked := range []string{"task-b", "task-c"} {
+		p.asks(asked, r)
+		p.answers()
+	}
+	r.exits(0)
+	p.wantOne(gathering.RunCompleted)
+}
+
+// TestOutputThatNobodyReads closes the pipe that a run's progress goes into, as
+// head does: the run goes on.
+func TestOutputThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{"lines": {"run", "chain.yaml"}, "a document": {"run", "chain.yaml", "--json"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t, "sqlite")
+			read, write, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := p.startAs(func(r *process) { r.cmd.Stdout = write }, args...)
+			if err := write.Close(); err != nil {
+				t.Fatal(err)
+			}
+			p.asks("task-a", r)
+			if err := read.Close(); err != nil {
+				t.Fatal(err)
+			}
 			p.answers()
-		}
-		resumed.exits(0)
-		p.wantOne(gathering.RunCompleted)
-	})
+			for _, asked := range []string{"task-b", "task-c"} {
+				p.asks(asked, r)
+				p.answers()
+			}
+			r.exits(0)
+			if r.stderr.Len() > 0 {
+				t.Errorf("stderr: %s", r.stderr.String())
+			}
+			p.wantOne(gathering.RunCompleted)
+		})
+	}
+}
+
+// TestEventsThatNobodyReads holds that a command which only tells ends when
+// nobody reads what it tells.
+func TestEventsThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "sqlite")
+	r := p.start("run", "chain.yaml")
+	p.asks("task-a", r)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := read.Close(); err != nil {
+		t.Fatal(err)
+	}
+	events := p.startAs(func(r *process) { r.cmd.Stdout = write }, "runs", "events", "--follow", string(p.wantOne(gathering.RunRunning).ID))
+	if err := write.Close(); err != nil {
+		t.Fatal(err)
+	}
+	events.exits(0)
+	r.signal(syscall.SIGTERM)
+	r.exits(143)
 }
 
 func TestInterruptTwice(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"gathering"
@@ -297,6 +298,32 @@ func TestExitCodes(t *testing.T) {
 				t.Error("looking at a directory made it")
 			}
 		})
+	}
+}
+
+// full is a writer for which there is no room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// TestOutputWithoutRoom holds that output which is lost is told, and that a run
+// goes on without it.
+func TestOutputWithoutRoom(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t).file("echo.yaml", echo)
+	for _, args := range [][]string{
+		{"run", "echo.yaml", "--set", "text=x"}, {"run", "echo.yaml", "--set", "text=x", "--json"}, {"runs", "list"}, {"runs", "list", "--json"}, {"version"},
+	} {
+		var stderr bytes.Buffer
+		s := d.system(args)
+		s.Stdout, s.Stderr = full{}, &stderr
+		code := cli.Run(t.Context(), s)
+		if got, want := stderr.String(), "gathering: the output cannot be written\n"; code != 1 || got != want {
+			t.Errorf("gathering %s: exit code %d, want 1; stderr %q, want %q", strings.Join(args, " "), code, got, want)
+		}
+	}
+	if got := strings.Count(d.run("runs", "list").exits(0).stdout, "completed"); got != 2 {
+		t.Errorf("%d runs completed, want both", got)
 	}
 }
 

@@ -121,7 +121,7 @@ func TestPause(t *testing.T) {
 		b := d.start(nil, "run", "nap.yaml")
 		d.await("the delay", b.stdout.seen("nap  waits"), b)
 		b.signals <- syscall.SIGTERM
-		d.end(b, 130)
+		d.end(b, 143)
 		id := d.only()
 		d.run("runs", "pause", id).exits(0).says(id + " paused: until somebody resumes it; the command line paused it")
 		if got := d.only("--state", "paused"); got != id {
@@ -249,7 +249,7 @@ func TestKey(t *testing.T) {
 		b := d.start(nil, "run", "nap.yaml", "--key", "night", "--priority", "3")
 		d.await("the delay", b.stdout.seen("nap  waits"), b)
 		b.signals <- syscall.SIGTERM
-		d.end(b, 130)
+		d.end(b, 143)
 		first := d.only()
 		keyed := []string{"run", "echo.yaml", "--set", "text=x", "--key", "night"}
 		d.run(keyed...).exits(1).tells("run " + first + " has the key and has not ended")
@@ -259,7 +259,7 @@ func TestKey(t *testing.T) {
 		b = d.start(nil, append(keyed, "--on-key", "existing")...)
 		d.await("the existing run", b.stdout.seen("nap  waits"), b)
 		b.signals <- syscall.SIGTERM
-		d.end(b, 130)
+		d.end(b, 143)
 		if got := b.stderr.String(); !strings.Contains(got, first+" has the key and is worked on instead") {
 			t.Errorf("stderr: %s", got)
 		}

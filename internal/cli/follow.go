@@ -263,7 +263,8 @@ func (f *follower) adoptLate(ctx context.Context) error {
 }
 
 // interrupt does what a signal asks for. The first Ctrl-C cancels the run; the
-// second, or being told to terminate, leaves the run for later.
+// second, or being told to terminate or that the terminal is gone, leaves the run
+// for later.
 func (f *follower) interrupt(ctx context.Context, signal os.Signal) (left bool, err error) {
 	if signal == syscall.SIGINT && !f.asked {
 		f.asked = true
@@ -285,7 +286,7 @@ func (f *follower) interrupt(ctx context.Context, signal os.Signal) (left bool, 
 	} else {
 		f.shell.tell("left %s for later; gathering runs resume goes on with it", f.root.Run)
 	}
-	return true, exitError(exitInterrupted)
+	return true, exitError(endedBy(signal))
 }
 
 // outcome is the exit code that goes with a run's state.
@@ -294,7 +295,7 @@ func outcome(state gathering.RunState) int {
 	case gathering.RunCompleted:
 		return exitDone
 	case gathering.RunCancelled:
-		return exitInterrupted
+		return exitCancelled
 	case gathering.RunFailed, gathering.RunTimedOut, gathering.RunBudgetExhausted:
 		return exitFailed
 	default:
@@ -320,7 +321,7 @@ func (x *session) settle(ctx context.Context) error {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			if errors.Is(context.Cause(ctx), errInterrupted) {
+			if _, ok := errors.AsType[*interruption](context.Cause(ctx)); ok {
 				x.shell.tell("left the runs that it started for later; gathering runs resume goes on with them")
 				return nil
 			}

@@ -141,8 +141,8 @@ func (e *execution) run(ctx context.Context) (report gathering.RunReport, err er
 		if x != nil {
 			err = errors.Join(err, x.close())
 		}
-		if errors.Is(cause, errInterrupted) {
-			return report, errInterrupted
+		if _, ok := errors.AsType[*interruption](cause); ok {
+			return report, cause
 		}
 		return report, err
 	}

@@ -260,6 +260,9 @@ func (c *runsEventsCmd) Run(ctx context.Context, s *shell) error {
 			if err := c.write(s, e); err != nil {
 				return err
 			}
+			if s.output.broken() {
+				return nil // nobody reads the rest
+			}
 		}
 		return nil
 	})

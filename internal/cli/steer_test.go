@@ -69,7 +69,7 @@ func TestTerminateLeavesTheRunForLater(t *testing.T) {
 		b := d.start(nil, "run", "nap.yaml", "--json")
 		d.await("the run", d.listed("waiting"), b)
 		b.signals <- syscall.SIGTERM
-		d.end(b, 130)
+		d.end(b, 143)
 		if got := b.stderr.String(); !strings.Contains(got, "left run_") || !strings.Contains(got, "gathering runs resume") {
 			t.Errorf("stderr: %s", got)
 		}
@@ -104,7 +104,7 @@ func TestResumeStopsWhenTold(t *testing.T) {
 	b := d.start(nil, "run", "nap.yaml")
 	d.await("the delay", b.stdout.seen("nap  waits"), b)
 	b.signals <- syscall.SIGTERM
-	d.end(b, 130)
+	d.end(b, 143)
 	b = d.start(nil, "runs", "resume", "--wait", "2h")
 	d.await("the holder", holds(t, d.dir), b)
 	b.signals <- syscall.SIGINT

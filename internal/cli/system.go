@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -20,12 +21,21 @@ import (
 
 // Exit codes.
 const (
-	exitDone        = 0
-	exitFailed      = 1   // it failed, timed out or went over its budget
-	exitInvalid     = 2   // what was given is wrong
-	exitWaiting     = 3   // it waits for a human
-	exitInterrupted = 130 // it was cancelled
+	exitDone      = 0
+	exitFailed    = 1   // it failed, timed out or went over its budget
+	exitInvalid   = 2   // what was given is wrong
+	exitWaiting   = 3   // it waits for a human
+	exitCancelled = 130 // it was cancelled
 )
+
+// endedBy is the exit code of a command that a signal ended, as shells have it:
+// 130 for SIGINT.
+func endedBy(signal os.Signal) int {
+	if n, ok := signal.(syscall.Signal); ok {
+		return 128 + int(n)
+	}
+	return exitFailed
+}
 
 // System is what the command line has of the process around it.
 type System struct {
@@ -36,8 +46,8 @@ type System struct {
 	Lookup func(name string) (string, bool)
 	// Dir is the current directory, absolute.
 	Dir string
-	// Signals delivers what the process is asked to do: SIGINT, SIGTERM. Nil
-	// delivers none.
+	// Signals delivers what the process is asked to do: SIGINT, SIGTERM, SIGHUP.
+	// Nil delivers none.
 	Signals <-chan os.Signal
 	// Terminal tells the columns and rows of the terminal that Stdout is. Nil
 	// where it is none.
@@ -49,7 +59,8 @@ type System struct {
 
 // Run runs the command that the arguments name and returns the exit code.
 func Run(ctx context.Context, s System) int {
-	sh := &shell{System: s}
+	sh := &shell{System: s, output: &output{out: s.Stdout}}
+	sh.Stdout = sh.output
 	command, err := sh.parse()
 	if err == nil && command != nil {
 		command.BindTo(ctx, (*context.Context)(nil))
@@ -63,6 +74,7 @@ type shell struct {
 	System
 	options
 	logger *slog.Logger
+	output *output  // Stdout
 	errors *guarded // Stderr
 }
 
@@ -166,11 +178,22 @@ type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit with %d", int(e)) }
 
-// errInterrupted is the cause of a context that ended by a signal.
-var errInterrupted = errors.New("interrupted")
+// interruption is the cause of a context that ended by a signal.
+type interruption struct{ signal os.Signal }
 
-// exit tells what went wrong and returns the exit code.
+func (i *interruption) Error() string { return "interrupted by " + i.signal.String() }
+
+// exit tells what went wrong, the output included, and returns the exit code.
 func (s *shell) exit(ctx context.Context, err error) int {
+	code, lost := s.exitOf(ctx, err), s.output.lost()
+	if lost == nil {
+		return code
+	}
+	return max(code, s.exitOf(ctx, lost))
+}
+
+// exitOf tells what went wrong and returns the exit code that goes with it.
+func (s *shell) exitOf(ctx context.Context, err error) int {
 	if err == nil {
 		return exitDone
 	}
@@ -182,9 +205,9 @@ func (s *shell) exit(ctx context.Context, err error) int {
 		s.tell("gathering --help lists the commands and flags.")
 		return exitInvalid
 	}
-	if errors.Is(err, errInterrupted) {
+	if i, ok := errors.AsType[*interruption](err); ok {
 		s.tell("interrupted")
-		return exitInterrupted
+		return endedBy(i.signal)
 	}
 	s.explain(err)
 	s.log(ctx, err)
@@ -251,8 +274,8 @@ func (s *shell) interruptible(ctx context.Context) (interruptible context.Contex
 	go func() {
 		defer close(done)
 		select {
-		case <-s.Signals:
-			cancel(errInterrupted)
+		case signal := <-s.Signals:
+			cancel(&interruption{signal})
 		case <-quit:
 		}
 	}()
