@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"gathering"
-	"gathering/internal/store"
+	"gathering/internal/codec"
 )
 
 // FormatVersion is the version of the rows that [Pack] writes. Every version
@@ -30,13 +30,13 @@ const (
 // Blob is an event's data that is kept beside its row, named by its SHA-256 in hex.
 type Blob struct {
 	Hash string
-	Data []byte // encoded by store.Encode
+	Data []byte // as a document is stored
 }
 
 // NewBlob names data by its content.
 func NewBlob(data []byte) Blob {
 	sum := sha256.Sum256(data)
-	return Blob{Hash: hex.EncodeToString(sum[:]), Data: store.Encode(data)}
+	return Blob{Hash: hex.EncodeToString(sum[:]), Data: codec.Encode(data)}
 }
 
 // packed is one event of a row. What all events of a row share, or what counts
@@ -94,7 +94,7 @@ func Pack(events []gathering.Event) (Row, []Blob, error) {
 		}
 		b = p.append(b)
 	}
-	row.Rows = store.Seal(append(b, ']'))
+	row.Rows = codec.Seal(append(b, ']'))
 	return row, blobs, nil
 }
 
@@ -143,7 +143,7 @@ func Unpack(ctx context.Context, row Row, blob func(ctx context.Context, hash st
 	if row.Version != FormatVersion {
 		return nil, fmt.Errorf("unpack %s at %d: format %d is newer than this program", row.Stream, row.Seq, row.Version)
 	}
-	text, err := store.Decode(row.Rows)
+	text, err := codec.Decode(row.Rows)
 	if err != nil {
 		return nil, fmt.Errorf("unpack %s at %d: %w", row.Stream, row.Seq, err)
 	}
@@ -165,7 +165,7 @@ func Unpack(ctx context.Context, row Row, blob func(ctx context.Context, hash st
 		if err != nil {
 			return nil, fmt.Errorf("fetch the data of %s at %d: %w", row.Stream, events[i].Seq, err)
 		}
-		if events[i].Data, err = store.Decode(stored); err != nil {
+		if events[i].Data, err = codec.Decode(stored); err != nil {
 			return nil, fmt.Errorf("decode the data of %s at %d: %w", row.Stream, events[i].Seq, err)
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gathering"
+	"gathering/internal/codec"
 	"gathering/internal/event"
-	"gathering/internal/store"
 	"gathering/internal/store/storetest"
 )
 
@@ -175,8 +175,8 @@ func TestUnpackRefusesWhatItCannotRead(t *testing.T) {
 		{"no bytes", func(r *event.Row) { r.Rows = nil }, whole, "unpack run_1 at 3: "},
 		{"an unknown codec", func(r *event.Row) { r.Rows = []byte{0xee, 1} }, whole, "unpack run_1 at 3: "},
 		{"cut short", func(r *event.Row) { r.Rows = r.Rows[:len(r.Rows)-3] }, whole, "unpack run_1 at 3: "},
-		{"compressed and cut short", func(r *event.Row) { r.Rows = store.Encode(bytes.Repeat([]byte(" "), 9000))[:9] }, whole, "unpack run_1 at 3: "},
-		{"no list", func(r *event.Row) { r.Rows = store.Encode([]byte(`{"t":"a"}`)) }, whole, "unpack run_1 at 3: "},
+		{"compressed and cut short", func(r *event.Row) { r.Rows = codec.Encode(bytes.Repeat([]byte(" "), 9000))[:9] }, whole, "unpack run_1 at 3: "},
+		{"no list", func(r *event.Row) { r.Rows = codec.Encode([]byte(`{"t":"a"}`)) }, whole, "unpack run_1 at 3: "},
 		{"a blob that is gone", func(*event.Row) {}, shelf{}, "fetch the data of run_1 at 3: no such blob"},
 		{"a blob that is damaged", func(*event.Row) {}, shelf{blobs[0].Hash: {}}, "decode the data of run_1 at 3: "},
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/codec"
 	"gathering/internal/definition"
 	"gathering/internal/event"
 	"gathering/internal/store"
@@ -90,7 +91,7 @@ func (s *Store) version(ctx context.Context, tx *store.Tx, id gathering.Pipeline
 		return 0, err
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO pipeline_versions (pipeline, number, hash, document, created_at) VALUES ($1, $2, $3, $4, $5)`,
-		string(id), number, v.Hash, store.Encode(v.Document), now.UnixMicro())
+		string(id), number, v.Hash, codec.Encode(v.Document), now.UnixMicro())
 	return number, err
 }
 
@@ -127,7 +128,7 @@ func (s *Store) Definition(ctx context.Context, id gathering.PipelineID, number 
 	if err := found(err, "pipeline %s has no such version", string(id)); err != nil {
 		return nil, err
 	}
-	document, err := store.Decode(stored)
+	document, err := codec.Decode(stored)
 	if err != nil {
 		return nil, fmt.Errorf("read version %d of %s: %w", number, id, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/codec"
 	"gathering/internal/engine"
 	"gathering/internal/event"
 	"gathering/internal/store"
@@ -317,7 +318,7 @@ func (s *Service) lastSeq(ctx context.Context, id gathering.RunID) (int64, error
 		Scan(&row.At, &row.Version, &row.Rows)
 	if err == nil {
 		var events []gathering.Event
-		events, err = event.Unpack(ctx, row, func(context.Context, string) ([]byte, error) { return store.Encode(nil), nil })
+		events, err = event.Unpack(ctx, row, func(context.Context, string) ([]byte, error) { return codec.Encode(nil), nil })
 		if err == nil && len(events) > 0 {
 			return events[len(events)-1].Seq, nil
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gathering"
+	"gathering/internal/codec"
 	"gathering/internal/engine"
 	"gathering/internal/event"
 	"gathering/internal/expr"
@@ -265,7 +266,7 @@ func (k *keeper) shoot() {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	k.form.Snapshot = &formRow{shot.Seq, k.now.UnixMicro(), engine.SnapshotVersion, store.Encode(shot.Data)}
+	k.form.Snapshot = &formRow{shot.Seq, k.now.UnixMicro(), engine.SnapshotVersion, codec.Encode(shot.Data)}
 	for _, v := range shot.Values {
 		b := event.NewBlob(v)
 		k.form.Blobs[b.Hash] = b.Data

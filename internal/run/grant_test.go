@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/codec"
 	"gathering/internal/engine"
 	"gathering/internal/expr"
 	"gathering/internal/run"
@@ -172,7 +173,7 @@ func TestMailOfARunThatWaitsForItsPlace(t *testing.T) {
 		h := openHouse(t, db, p)
 		first, second := h.start("line"), h.start("line")
 		change(t, db, `UPDATE runs SET granted_at = 1 WHERE id = $1`, string(first)) // and so never done
-		change(t, db, `INSERT INTO run_inbox (run_id, id, kind, at, data) VALUES ($1, 'box_1', 'resume', 1, $2)`, string(second), store.Encode([]byte(`{}`)))
+		change(t, db, `INSERT INTO run_inbox (run_id, id, kind, at, data) VALUES ($1, 'box_1', 'resume', 1, $2)`, string(second), codec.Encode([]byte(`{}`)))
 		change(t, db, `UPDATE runs SET inbox = inbox + 1, ready_at = 1 WHERE id = $1`, string(second))
 		h.work()
 		await(t, "the run to be put back", func() bool {

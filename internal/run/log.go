@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/codec"
 	"gathering/internal/engine"
 	"gathering/internal/event"
 	"gathering/internal/store"
@@ -120,7 +121,7 @@ func (l *runLog) fill(ctx context.Context, m *member, c engine.Commit) error {
 }
 
 func (m *member) addSnapshot(id gathering.RunID, shot *engine.Snapshot) {
-	m.snapshot = &snapshot{seq: shot.Seq, at: m.now.UnixMicro(), version: engine.SnapshotVersion, data: store.Encode(shot.Data)}
+	m.snapshot = &snapshot{seq: shot.Seq, at: m.now.UnixMicro(), version: engine.SnapshotVersion, data: codec.Encode(shot.Data)}
 	for _, value := range shot.Values {
 		m.addBlobs(id, []event.Blob{event.NewBlob(value)})
 	}
@@ -282,7 +283,7 @@ func (m *member) addMail(letter mail) {
 		m.addBlobs(letter.to, []event.Blob{blob})
 		letter.data = []byte(`{"blob":"` + blob.Hash + `"}`)
 	}
-	letter.data = store.Encode(letter.data)
+	letter.data = codec.Encode(letter.data)
 	m.mail = append(m.mail, letter)
 }
 
@@ -296,7 +297,7 @@ func (l *runLog) openMail(ctx context.Context, data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := store.Decode(stored)
+	text, err := codec.Decode(stored)
 	if err != nil {
 		return nil, fmt.Errorf("read long mail of %s: %w", l.run.ID, err)
 	}
@@ -353,7 +354,7 @@ func (l *runLog) Mail(ctx context.Context) ([]engine.Mail, error) {
 			return err
 		}
 		m.Data = data // what cannot be decoded the engine cannot read either, and passes over
-		if text, err := store.Decode(data); err == nil {
+		if text, err := codec.Decode(data); err == nil {
 			m.Data = text
 		}
 		entries = append(entries, m)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/codec"
 	"gathering/internal/engine"
 	"gathering/internal/event"
 	"gathering/internal/store"
@@ -297,7 +298,7 @@ func (s *Service) restore(ctx context.Context, state *engine.State) error {
 	if version != engine.SnapshotVersion {
 		return nil // another program's; the log has it all
 	}
-	data, err := store.Decode(stored)
+	data, err := codec.Decode(stored)
 	if err != nil {
 		return fmt.Errorf("read the snapshot of %s: %w", state.ID, err)
 	}
@@ -306,7 +307,7 @@ func (s *Service) restore(ctx context.Context, state *engine.State) error {
 		if err != nil {
 			return nil, err
 		}
-		return store.Decode(stored)
+		return codec.Decode(stored)
 	})
 }
 

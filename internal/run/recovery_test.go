@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/codec"
 	"gathering/internal/engine"
 	"gathering/internal/expr"
 	"gathering/internal/run"
@@ -137,12 +138,12 @@ func TestMailThatMakesNoSenseIsPassedOver(t *testing.T) {
 		kind engine.MailKind
 		data []byte
 	}{
-		"box_text":     {engine.MailCancel, store.Encode([]byte(`{`))},
-		"box_type":     {engine.MailChildEnded, store.Encode([]byte(`[]`))},
-		"box_node":     {engine.MailChildEnded, store.Encode([]byte(`{"run":"run_x","node":"nowhere","state":"completed"}`))},
-		"box_decision": {engine.MailDecide, store.Encode([]byte(`{"node":"nowhere","as":"done"}`))},
+		"box_text":     {engine.MailCancel, codec.Encode([]byte(`{`))},
+		"box_type":     {engine.MailChildEnded, codec.Encode([]byte(`[]`))},
+		"box_node":     {engine.MailChildEnded, codec.Encode([]byte(`{"run":"run_x","node":"nowhere","state":"completed"}`))},
+		"box_decision": {engine.MailDecide, codec.Encode([]byte(`{"node":"nowhere","as":"done"}`))},
 		"box_codec":    {engine.MailCancel, []byte{0xee, 1}},
-		"box_kind":     {"song", store.Encode([]byte(`{}`))},
+		"box_kind":     {"song", codec.Encode([]byte(`{}`))},
 	}
 	deliver := func(t *testing.T, db *store.DB, to gathering.RunID) {
 		t.Helper()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/codec"
 	"gathering/internal/engine"
 	"gathering/internal/event"
 	"gathering/internal/store"
@@ -275,7 +276,7 @@ func (s *Service) send(ctx context.Context, id gathering.RunID, kind engine.Mail
 			return gathering.NewError(gathering.KindConflict, "run %s has ended: %s", id, r.State)
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO run_inbox (run_id, id, kind, data, at, n) VALUES ($1, $2, $3, $4, $5, $6)`,
-			string(id), string(gathering.NewInboxID(now)), string(kind), store.Encode(data), now.UnixMicro(), n)
+			string(id), string(gathering.NewInboxID(now)), string(kind), codec.Encode(data), now.UnixMicro(), n)
 		return err
 	})
 	if err != nil {

@@ -6,7 +6,7 @@
 //     ON CONFLICT … DO UPDATE SET … = EXCLUDED.… work;
 //   - times are BIGINT microseconds since 1970 in UTC, passed as parameters
 //     (never the database's clock), documents are TEXT holding JSON or bytes
-//     made by [Encode];
+//     made by the codec;
 //   - a parameter is nil, a string, an integer, bytes, or of a type made from
 //     these; a [json.RawMessage] is sent as text;
 //   - a statement that fails ends its transaction.

@@ -1,4 +1,5 @@
-package store
+// Package codec is the form in which documents are stored.
+package codec
 
 import (
 	"fmt"
@@ -9,9 +10,9 @@ import (
 
 // The first byte of a stored document says how the rest is to be read.
 const (
-	codecRaw       = 0
-	codecZstd      = 1
-	codecEncrypted = 2 // reserved
+	raw            = 0
+	compressedZstd = 1
+	encrypted      = 2 // reserved
 )
 
 const (
@@ -19,8 +20,8 @@ const (
 	decodeLimit  = 64 << 20 // bytes a stored document may grow to
 )
 
-// zstdCodec holds the tables that compressing needs, which take long to make.
-type zstdCodec struct {
+// tables holds the tables that compressing needs, which take long to make.
+type tables struct {
 	encoder *zstd.Encoder
 	decoder *zstd.Decoder
 }
@@ -29,7 +30,7 @@ type zstdCodec struct {
 // concurrent methods alone.
 //
 //nolint:gochecknoglobals // tables of constants, too slow to make for each document
-var compression = sync.OnceValue(func() *zstdCodec {
+var compression = sync.OnceValue(func() *tables {
 	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2))
 	if err != nil {
 		panic(err) // the options are constants
@@ -38,7 +39,7 @@ var compression = sync.OnceValue(func() *zstdCodec {
 	if err != nil {
 		panic(err) // the options are constants
 	}
-	return &zstdCodec{encoder, decoder}
+	return &tables{encoder, decoder}
 })
 
 // Encode is the form in which a document is stored: a header byte and the
@@ -54,13 +55,13 @@ func Encode(document []byte) []byte {
 func Seal(stored []byte) []byte {
 	if document := stored[1:]; len(document) >= compressFrom && len(document) <= decodeLimit {
 		compressed := make([]byte, 1, len(document)/2+64)
-		compressed[0] = codecZstd
+		compressed[0] = compressedZstd
 		compressed = compression().encoder.EncodeAll(document, compressed)
 		if len(compressed) <= len(document) {
 			return compressed
 		}
 	}
-	stored[0] = codecRaw
+	stored[0] = raw
 	return stored
 }
 
@@ -71,15 +72,15 @@ func Decode(stored []byte) ([]byte, error) {
 		return nil, fmt.Errorf("decode a stored document: it has no header")
 	}
 	switch stored[0] {
-	case codecRaw:
+	case raw:
 		return stored[1:], nil
-	case codecZstd:
+	case compressedZstd:
 		document, err := compression().decoder.DecodeAll(stored[1:], nil)
 		if err != nil {
 			return nil, fmt.Errorf("decode a stored document: %w", err)
 		}
 		return document, nil
-	case codecEncrypted:
+	case encrypted:
 		return nil, fmt.Errorf("decode a stored document: it is encrypted and no key is set")
 	}
 	return nil, fmt.Errorf("decode a stored document: its header %#x is unknown", stored[0])

@@ -1,4 +1,4 @@
-package store_test
+package codec_test
 
 import (
 	"bytes"
@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"gathering"
-	"gathering/internal/store"
+	"gathering/internal/codec"
 )
 
 func TestCodec(t *testing.T) {
@@ -26,11 +26,11 @@ func TestCodec(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			stored := store.Encode(test.document)
+			stored := codec.Encode(test.document)
 			if stored[0] != test.header || len(stored) > test.most {
 				t.Errorf("stored as header %d and %d bytes, want %d and at most %d", stored[0], len(stored), test.header, test.most)
 			}
-			got, err := store.Decode(stored)
+			got, err := codec.Decode(stored)
 			if err != nil || !bytes.Equal(got, test.document) {
 				t.Errorf("%d bytes came back as %d (%v)", len(test.document), len(got), err)
 			}
@@ -51,8 +51,8 @@ func dense(n int) []byte {
 
 func TestDecodeFaults(t *testing.T) {
 	t.Parallel()
-	long := store.Encode([]byte(strings.Repeat("a", 10000)))
-	bomb := store.Encode(make([]byte, 64<<20))
+	long := codec.Encode([]byte(strings.Repeat("a", 10000)))
+	bomb := codec.Encode(make([]byte, 64<<20))
 	tests := []struct {
 		name   string
 		stored []byte
@@ -67,7 +67,7 @@ func TestDecodeFaults(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := store.Decode(test.stored); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := codec.Decode(test.stored); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 		})
@@ -79,7 +79,7 @@ func FuzzCodec(f *testing.F) {
 	f.Add([]byte("short"))
 	f.Add([]byte(strings.Repeat("long ", 1000)))
 	f.Fuzz(func(t *testing.T, document []byte) {
-		got, err := store.Decode(store.Encode(document))
+		got, err := codec.Decode(codec.Encode(document))
 		if err != nil || !bytes.Equal(got, document) {
 			t.Errorf("%q came back as %q (%v)", document, got, err)
 		}
@@ -88,10 +88,10 @@ func FuzzCodec(f *testing.F) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(nil))
-	f.Add(store.Encode([]byte("short")))
-	f.Add(store.Encode([]byte(strings.Repeat("long ", 1000))))
+	f.Add(codec.Encode([]byte("short")))
+	f.Add(codec.Encode([]byte(strings.Repeat("long ", 1000))))
 	f.Fuzz(func(t *testing.T, stored []byte) {
-		document, err := store.Decode(stored)
+		document, err := codec.Decode(stored)
 		if err == nil && len(document) > 64<<20 {
 			t.Errorf("%d bytes grew to %d", len(stored), len(document))
 		}
