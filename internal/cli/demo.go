@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"gathering"
+	"gathering/internal/config"
 	"gathering/internal/demo"
 	"gathering/internal/llm/provider"
 	"gathering/internal/progress"
@@ -133,7 +134,7 @@ func isFile(path string) bool {
 // where is the flag that leads other commands to the same database, if they
 // need one.
 func (s *shell) where() string {
-	if _, set := s.Lookup(variable("data")); set || s.Database != "" || s.Data == s.path("data") {
+	if _, set := s.Lookup(config.Variable("data")); set || s.Database != "" || s.Data == s.path("data") {
 		return ""
 	}
 	return " --data " + s.Data

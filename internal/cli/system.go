@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"gathering"
+	"gathering/internal/config"
 )
 
 // Exit codes.
@@ -117,17 +118,17 @@ func (s *shell) parse() (*kong.Context, error) {
 	parser, err := kong.New(
 		&g, kong.Name("gathering"), kong.Description(description),
 		kong.Writers(s.Stdout, s.errors), kong.Exit(func(int) { answered = true }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.ValueFormatter(helpOf),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.ValueFormatter(config.Help),
 		kong.ExplicitGroups(nil), kong.UsageOnError(),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("build the command line: %w", err)
 	}
-	config, err := s.configuration(parser.Model, s.Args)
+	values, err := config.Read(parser.Model, s.Args, s.Lookup, s.path)
 	if err != nil {
 		return nil, err
 	}
-	if err := kong.Resolvers(config).Apply(parser); err != nil {
+	if err := kong.Resolvers(values).Apply(parser); err != nil {
 		return nil, fmt.Errorf("build the command line: %w", err)
 	}
 	args := s.Args
