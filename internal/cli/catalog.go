@@ -3,14 +3,13 @@ package cli
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"gathering"
 	"gathering/internal/app"
-	"gathering/internal/definition"
+	"gathering/internal/catalog"
 	"gathering/internal/node"
 )
 
@@ -19,39 +18,18 @@ type kindsCmd struct {
 	JSON bool   `name:"json" help:"Print one JSON document."`
 }
 
-// kindDocument is a kind of node as scripts read it.
-type kindDocument struct {
-	Kind    string          `json:"kind"`
-	Summary string          `json:"summary"`
-	Fields  []fieldDocument `json:"fields"`           // those of this kind alone
-	OneOf   []string        `json:"one_of,omitempty"` // of which a node has exactly one
-	Common  []fieldDocument `json:"common"`           // those that it shares with other kinds
-	InMap   bool            `json:"in_map"`           // a map can do it for each item
-}
-
-type fieldDocument struct {
-	Name     string   `json:"name"`
-	Type     string   `json:"type"`
-	Required bool     `json:"required"`
-	Summary  string   `json:"summary"`
-	Values   []string `json:"values,omitempty"`
-	Min      int      `json:"min,omitempty"`
-	Max      int      `json:"max,omitempty"`
-	With     string   `json:"with,omitempty"` // it goes with this field
-}
-
 // Run tells the kinds of node.
 func (c *kindsCmd) Run(s *shell) error {
 	all := node.Kinds()
-	documents := make([]kindDocument, len(all))
+	documents := make([]catalog.Kind, len(all))
 	names := make([]string, len(all))
 	for i := range all {
-		documents[i], names[i] = kindOf(&all[i]), all[i].Name
+		documents[i], names[i] = catalog.KindOf(&all[i]), all[i].Name
 	}
 	if c.Kind == "" {
 		if c.JSON {
 			return writeDocument(s.Stdout, struct {
-				Items []kindDocument `json:"items"`
+				Items []catalog.Kind `json:"items"`
 			}{documents})
 		}
 		rows := make([][]string, len(documents))
@@ -70,69 +48,14 @@ func (c *kindsCmd) Run(s *shell) error {
 	return s.kind(documents[i])
 }
 
-func kindOf(k *definition.Kind) kindDocument {
-	d := kindDocument{
-		Kind: k.Name, Summary: k.Summary, OneOf: k.OneOf, InMap: k.NoItem == "",
-		Fields: make([]fieldDocument, len(k.Fields)), Common: []fieldDocument{},
-	}
-	for i := range k.Fields {
-		d.Fields[i] = fieldOf(&k.Fields[i])
-	}
-	common := definition.CommonFields()
-	for i := range common {
-		if k.Refused[common[i].Name] == "" {
-			d.Common = append(d.Common, fieldOf(&common[i]))
-		}
-	}
-	return d
-}
-
-func fieldOf(f *definition.Field) fieldDocument {
-	return fieldDocument{
-		Name: f.Name, Type: string(f.Type), Required: f.Required, Summary: f.Summary,
-		Values: f.Values, Min: f.Min, Max: f.Max, With: f.With,
-	}
-}
-
 // kind tells one kind of node.
-func (s *shell) kind(k kindDocument) error {
+func (s *shell) kind(k catalog.Kind) error {
 	s.say("%s %s\n", k.Kind, k.Summary)
 	rows := make([][]string, 0, len(k.Fields)+len(k.Common))
 	for _, f := range slices.Concat(k.Fields, k.Common) {
-		rows = append(rows, []string{f.Name, f.holds(), f.about(k.OneOf)})
+		rows = append(rows, []string{f.Name, f.Holds(), f.About(k.OneOf)})
 	}
 	return s.table("FIELD\tHOLDS\tIS", rows)
-}
-
-// holds is what can be written into a field, in a few words.
-func (f fieldDocument) holds() string {
-	numbers := strconv.Itoa(f.Min) + " to " + strconv.Itoa(f.Max)
-	switch definition.FieldType(f.Type) {
-	case definition.FieldEnum:
-		return strings.Join(f.Values, " | ")
-	case definition.FieldCount:
-		return strings.Join(f.Values, " | ") + " | " + numbers
-	case definition.FieldInt:
-		return numbers
-	case definition.FieldBool, definition.FieldList, definition.FieldTime, definition.FieldValue:
-		return "expression: " + f.Type
-	default:
-		return f.Type
-	}
-}
-
-// about is what a field is and whether it must be there.
-func (f fieldDocument) about(oneOf []string) string {
-	switch {
-	case f.Required:
-		return f.Summary + " (required)"
-	case slices.Contains(oneOf, f.Name):
-		return f.Summary + " (exactly one of " + strings.Join(oneOf, ", ") + ")"
-	case f.With != "":
-		return f.Summary + " (with " + f.With + ")"
-	default:
-		return f.Summary
-	}
 }
 
 type toolsCmd struct {

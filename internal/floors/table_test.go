@@ -23,6 +23,7 @@ func floors() []floor {
 		{height: 11, path: "internal/bench", about: "measures runs per second beside the bare limit of the database", beside: []string{"internal/app"}},
 		{height: 10, path: "internal/api", about: "what a client may ask, a file per resource"},
 		{height: 8, path: "internal/node", about: "makes each kind of node runnable; alone knows every kind"},
+		{height: 6, path: "internal/catalog", about: "tells what pipelines can be made of"},
 		{height: 6, path: "internal/agent", about: "the durable loop of model turns and tool calls"},
 		{height: 6, path: "internal/pipeline", about: "stored pipelines, their versions, publishing"},
 		{height: 5, path: "internal/run", about: "stored runs: insert, claim, own, log, inbox, park, cancel, redrive, why"},
