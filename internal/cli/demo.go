@@ -33,7 +33,7 @@ func (c *demoCmd) Run(ctx context.Context, s *shell) error {
 	}
 	model, why := c.model(ctx, s)
 	s.say("%s: %s", dir, why)
-	input, err := encodeExact(demo.NewInput(filepath.Base(dir)))
+	input, err := gathering.EncodeJSON(demo.NewInput(filepath.Base(dir)))
 	if err != nil {
 		return err
 	}

@@ -8,10 +8,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 
 	"gathering"
+	"gathering/internal/assign"
 )
 
 // unreadable is the error of a file that cannot be read.
@@ -38,7 +38,7 @@ func (s *shell) input(given string, set []string) (json.RawMessage, error) {
 	if len(set) == 0 {
 		return input, nil
 	}
-	value, err := decodeExact(input)
+	value, err := assign.Decode(input)
 	if err != nil {
 		return nil, err
 	}
@@ -47,15 +47,15 @@ func (s *shell) input(given string, set []string) (json.RawMessage, error) {
 		if !ok || path == "" {
 			return nil, &usageError{fmt.Errorf("--set takes path=value, such as --set customer.name=Ada")}
 		}
-		to, err := jsonOrText("--set "+path, text)
+		to, err := assign.Value("--set "+path, text)
 		if err != nil {
 			return nil, err
 		}
-		if value, err = assign(value, strings.Split(path, "."), to); err != nil {
+		if value, err = assign.To(value, strings.Split(path, "."), to); err != nil {
 			return nil, &usageError{fmt.Errorf("--set %s: %w", path, err)}
 		}
 	}
-	return encodeExact(value)
+	return gathering.EncodeJSON(value)
 }
 
 // maxInput bounds what is read of a file that holds a value: the value, and
@@ -94,76 +94,15 @@ func (s *shell) vars(given []string) (map[string]json.RawMessage, error) {
 		if !ok || name == "" {
 			return nil, &usageError{fmt.Errorf("--var takes name=value, such as --var threshold=7")}
 		}
-		value, err := jsonOrText("--var "+name, text)
+		value, err := assign.Value("--var "+name, text)
 		if err != nil {
 			return nil, err
 		}
-		if vars[name], err = encodeExact(value); err != nil {
+		if vars[name], err = gathering.EncodeJSON(value); err != nil {
 			return nil, err
 		}
 	}
 	return vars, nil
-}
-
-// jsonOrText is the value that text stands for: as JSON, or else itself.
-func jsonOrText(field, text string) (any, error) {
-	if !json.Valid([]byte(text)) {
-		return text, nil
-	}
-	if err := gathering.CheckJSON(field, []byte(text)); err != nil {
-		return nil, err
-	}
-	return decodeExact([]byte(text))
-}
-
-// assign sets what path leads to within value and returns the whole. Objects
-// are made on the way; an item of a list must be there, or be the next one.
-func assign(value any, path []string, to any) (any, error) {
-	if len(path) == 0 {
-		return to, nil
-	}
-	key := path[0]
-	switch within := value.(type) {
-	case nil:
-		return assign(map[string]any{}, path, to)
-	case map[string]any:
-		inner, err := assign(within[key], path[1:], to)
-		within[key] = inner
-		return within, err
-	case []any:
-		i, err := strconv.Atoi(key)
-		if err != nil || i < 0 || i > len(within) {
-			return nil, fmt.Errorf("%q is no place in a list of %d", key, len(within))
-		}
-		if i == len(within) {
-			within = append(within, nil)
-		}
-		within[i], err = assign(within[i], path[1:], to)
-		return within, err
-	default:
-		return nil, fmt.Errorf("there is no %q in a value that is neither an object nor a list", key)
-	}
-}
-
-// decodeExact keeps numbers as they are written.
-func decodeExact(data []byte) (any, error) {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	var value any
-	if err := decoder.Decode(&value); err != nil {
-		return nil, fmt.Errorf("read JSON: %w", err)
-	}
-	return value, nil
-}
-
-func encodeExact(value any) (json.RawMessage, error) {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		return nil, fmt.Errorf("write JSON: %w", err)
-	}
-	return bytes.TrimSpace(b.Bytes()), nil
 }
 
 // writeDocument writes a value as one JSON document, indented for people.

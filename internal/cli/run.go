@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/assign"
 	"gathering/internal/definition"
 	"gathering/internal/progress"
 	"gathering/internal/run"
@@ -106,7 +107,7 @@ func outputText(output json.RawMessage) string {
 	if json.Unmarshal(output, &text) == nil {
 		return progress.Printable(strings.TrimRight(text, "\n"))
 	}
-	value, err := decodeExact(output)
+	value, err := assign.Decode(output)
 	if err != nil {
 		return progress.OneLine(string(output))
 	}

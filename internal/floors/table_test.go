@@ -43,6 +43,7 @@ func floors() []floor {
 		{height: 2, path: "internal/definition", about: "pipeline files: parsing, every check, canonical form", only: []string{"", "internal/expr", "internal/schema"}},
 		{height: 2, path: "internal/llm", about: "the names of models and who provides them"},
 		{height: 2, path: "internal/tool", about: "typed functions with a schema: registry and validation"},
+		{height: 1, path: "internal/assign", about: "sets values within JSON, as a command line gives them", only: []string{""}},
 		{height: 1, path: "internal/codec", about: "the form in which documents are stored", only: []string{}},
 		{height: 1, path: "internal/config", about: "where flags that are not on the command line get their values", only: []string{""}},
 		{height: 1, path: "internal/demo", about: "the built-in demo's pipelines", only: []string{""}},
