@@ -101,7 +101,7 @@ func (a *api) tripBreaker(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &order); err != nil {
 		return err
 	}
-	b, err := a.Breakers.Trip(r.Context(), r.PathValue("name"), "api", order.Reason, order.Until)
+	b, err := a.Breakers.Trip(r.Context(), r.PathValue("name"), CommandLine, order.Reason, order.Until)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (a *api) resetBreaker(w http.ResponseWriter, r *http.Request) error {
 	if err := noBody(r); err != nil {
 		return err
 	}
-	b, err := a.Breakers.Reset(r.Context(), r.PathValue("name"), "api")
+	b, err := a.Breakers.Reset(r.Context(), r.PathValue("name"), CommandLine)
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func TestBreakerRoutes(t *testing.T) {
 		"history of nonsense":    {"GET", "/breakers/nonsense/history", "", 400, `"field":"name"`},
 		"a limit of none":        {"GET", "/breakers?limit=0", "", 400, `"field":"limit"`},
 		"a limit of many":        {"GET", "/breakers/tool:mail.send/history?limit=1001", "", 400, `"field":"limit"`},
-		"trip":                   {"POST", trip, `{"reason":"moving"}`, 200, `"reason":"moving","by":"api"`},
+		"trip":                   {"POST", trip, `{"reason":"moving"}`, 200, `"reason":"moving","by":"the command line"`},
 		"trip without a body":    {"POST", trip, ``, 200, `"state":"open"`},
 		"trip until":             {"POST", trip, `{"until":"2999-01-01T00:00:00Z"}`, 200, `"until":"2999-01-01T00:00:00Z"`},
 		"trip until the past":    {"POST", trip, `{"until":"1999-01-01T00:00:00Z"}`, 400, `"field":"until"`},

@@ -91,7 +91,7 @@ func (a *api) dismissRun(w http.ResponseWriter, r *http.Request) error {
 	if err := noBody(r); err != nil {
 		return err
 	}
-	if err := a.DeadLetters.Dismiss(r.Context(), runOf(r), viaAPI); err != nil {
+	if err := a.DeadLetters.Dismiss(r.Context(), runOf(r), CommandLine); err != nil {
 		return err
 	}
 	return a.replyRun(w, r, http.StatusOK)

@@ -24,8 +24,9 @@ type Repeating interface {
 	Fork(ctx context.Context, id gathering.RunID, a run.Again) (gathering.Run, error)
 }
 
-// viaAPI is by whom things are done here.
-const viaAPI = "api"
+// CommandLine is by whom things are done, here and by commands themselves: this
+// process's user alone reaches the control socket, by a command.
+const CommandLine = "the command line"
 
 // steer asks something of a run and answers with the run as it is by then.
 func (a *api) steer(ask func(context.Context, gathering.RunID, string) error) func(http.ResponseWriter, *http.Request) error {
@@ -33,7 +34,7 @@ func (a *api) steer(ask func(context.Context, gathering.RunID, string) error) fu
 		if err := noBody(r); err != nil {
 			return err
 		}
-		if err := ask(r.Context(), runOf(r), viaAPI); err != nil {
+		if err := ask(r.Context(), runOf(r), CommandLine); err != nil {
 			return err
 		}
 		return a.replyRun(w, r, http.StatusAccepted)
@@ -52,7 +53,7 @@ func (a *api) decideRun(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &d); err != nil {
 		return err
 	}
-	if err := a.Steering.Decide(r.Context(), runOf(r), engine.DecideMail{Node: d.Node, As: d.As, Output: d.Output, By: viaAPI}); err != nil {
+	if err := a.Steering.Decide(r.Context(), runOf(r), engine.DecideMail{Node: d.Node, As: d.As, Output: d.Output, By: CommandLine}); err != nil {
 		return err
 	}
 	return a.replyRun(w, r, http.StatusAccepted)

@@ -125,7 +125,7 @@ func TestSteeringRoutes(t *testing.T) {
 		{"POST", "/runs/" + string(lost) + "/pause", `{"for":"1h"}`, 400, "takes no body", nil},
 		{"POST", "/runs/" + string(lost) + "/resume", "", 409, "is not paused", nil},
 		{"POST", "/runs/" + string(lost) + "/pause", "", 202, `"id":"` + string(lost), state(gathering.RunPaused)},
-		{"GET", "/runs/" + string(lost) + "/why", "", 200, "api paused it", nil},
+		{"GET", "/runs/" + string(lost) + "/why", "", 200, "the command line paused it", nil},
 		{"POST", "/runs/" + string(lost) + "/resume", "{}", 202, `"id":"` + string(lost), state(gathering.RunWaiting)},
 		{"POST", "/runs/" + string(good) + "/pause", "", 409, "has ended: completed", nil},
 		{"POST", "/runs/" + none + "/pause", "", 404, "there is no run", nil},
@@ -188,7 +188,7 @@ func TestSteeringClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.until(lost, state(gathering.RunPaused))
-	if why, err := client.WhyRun(ctx, lost); err != nil || !strings.Contains(why.Line, "api paused it") {
+	if why, err := client.WhyRun(ctx, lost); err != nil || !strings.Contains(why.Line, "the command line paused it") {
 		t.Errorf("got %+v, %v", why, err)
 	}
 	if _, err := client.ResumeRun(ctx, lost); err != nil {

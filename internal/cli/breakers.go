@@ -128,7 +128,7 @@ func (c *breakersTripCmd) Run(ctx context.Context, s *shell) error {
 }
 
 // commandLine is by whom things are done here.
-const commandLine = "the command line"
+const commandLine = api.CommandLine
 
 type breakersResetCmd struct {
 	Name string `arg:"" help:"The circuit breaker, such as host:example.com:443, provider:openai or tool:files.write."`

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"gathering"
+	"gathering/internal/store"
 )
 
 // hangUp is a server that takes every request and does not answer: nobody can
@@ -68,6 +70,7 @@ output: "${{ nodes.ask.output }}"
 			{[]string{"--node", "other", "--as", "done"}, 1, `has no node "other"`},
 			{[]string{"--node", "start", "--as", "done"}, 1, "is not unknown: it is completed"},
 			{[]string{"--node", "call", "--as", "perhaps"}, 2, "--as"},
+			{[]string{"--node", "call", "--as", "done|retry|fail"}, 2, "--as"}, // as messages name them
 			{[]string{"--as", "done"}, 2, "--node"},
 			{[]string{"--node", "call", "--as", "fail", "--output", "1"}, 2, "output: goes with as: done"},
 			{[]string{"--node", "call", "--as", "done", "--output", "{"}, 2, "output is not valid JSON"},
@@ -149,10 +152,6 @@ func TestSteeringOfWhatAnotherWorksOn(t *testing.T) {
 		b := d.start(nil, "run", "both.yaml")
 		d.await("the lost call", b.stdout.seen("call  may have acted"), b)
 		id := runID.FindString(b.stdout.String())
-		d.run("runs", "pause", id).exits(0).says(id + " paused: until somebody resumes it")
-		d.await("the pause", b.stdout.seen("both  paused by "), b)
-		d.run("runs", "resume", id).exits(0).says(id + " waiting: ")
-		d.await("its end", b.stdout.seen("both  resumed by "), b)
 		d.run("runs", "decide", id, "--node", "other", "--as", "done").exits(1).tells("has no node")
 		d.run("runs", "redrive", id).exits(1).tells("has not ended")
 		d.run("runs", "decide", id, "--node", "call", "--as", "done", "--output", "7").exits(0).says(id + " waiting: nap: waits until")
@@ -179,6 +178,88 @@ func TestSteeringOfWhatAnotherWorksOn(t *testing.T) {
 	})
 }
 
+// TestPauseOfWhatAnotherWorksOn pauses a run while a call of it is under way, in
+// another command: that goes on, also after the pause was ended, until the run
+// is paused and nothing of it is under way any more.
+func TestPauseOfWhatAnotherWorksOn(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d *desk) {
+		called, answer := make(chan struct{}, 8), make(chan struct{})
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			called <- struct{}{}
+			select {
+			case <-answer:
+			case <-r.Context().Done():
+			}
+		}))
+		t.Cleanup(server.Close)
+		d.env["GATHERING_ALLOW_PRIVATE_NETWORKS"] = "127.0.0.1/32"
+		get := func(needs string) string {
+			return fmt.Sprintf(`{kind: tool, needs: [%s], tool: http.request, with: {url: "%s"}}`, needs, server.URL)
+		}
+		d.file("two.yaml", "name: two\nnodes:\n  start: {kind: trigger}\n  one: "+get("start")+"\n  two: "+get("one")+"\n  last: {kind: tool, needs: [two], tool: time.now}\n")
+		b := d.start(nil, "run", "two.yaml")
+		d.await("the first call", called, b)
+		d.await("word of it", b.stdout.seen("one  started"), b)
+		id := runID.FindString(b.stdout.String())
+		const paused = " paused: until somebody resumes it; the command line paused it"
+		for range 2 { // once more changes nothing
+			if got, want := d.run("runs", "pause", id).exits(0).stdout, id+paused+"; one: attempt 1 is under way\n"; got != want {
+				t.Errorf("pause says %q, want %q", got, want)
+			}
+		}
+		d.await("the pause", b.stdout.seen("two  paused by the command line"), b)
+		resumed := d.start(nil, "runs", "resume", id)
+		d.await("its end", b.stdout.seen("two  resumed by the command line"), b)
+		answer <- struct{}{}
+		d.await("the second call", called, b)
+		d.run("runs", "pause", id).exits(0).says(id + paused)
+		answer <- struct{}{}
+		d.end(b, 3)
+		if got, want := b.stderr.String(), id+" is paused by the command line; gathering runs resume "+id+" goes on with it\n"; got != want {
+			t.Errorf("stderr: %q, want %q", got, want)
+		}
+		d.end(resumed, 0)
+		if got := resumed.stdout.String(); got != id+paused+"\n" {
+			t.Errorf("resume says %q; it waits until the run rests", got)
+		}
+		d.run("runs", "resume", id).exits(0).says(id + " completed")
+	})
+}
+
+// TestAskedAllTheSame holds that a command which fails once a run was asked
+// something says that the run is.
+func TestAskedAllTheSame(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t).file("nap.yaml", nap)
+	b := d.start(nil, "run", "nap.yaml")
+	d.await("the delay", b.stdout.seen("nap  waits"), b)
+	b.signals <- syscall.SIGTERM
+	d.end(b, 143)
+	id := d.only()
+	change := func(statement string) {
+		t.Helper()
+		db, err := store.Open(t.Context(), store.Options{Dir: filepath.Join(d.dir, "data")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Tx(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Exec(t.Context(), statement)
+			return err
+		})
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(`CREATE TRIGGER nobody BEFORE INSERT ON instances BEGIN SELECT RAISE(ABORT, 'no room'); END`)
+	for _, args := range [][]string{{"pause", id}, {"resume", id}, {"cancel", id}} {
+		d.run(append([]string{"runs"}, args...)...).exits(1).
+			tells(id + " is asked to all the same, which it does as soon as somebody works on it: gathering runs resume\n")
+	}
+	change(`DROP TRIGGER nobody`)
+	d.run("runs", "resume").exits(0).says("nap  cancelled")
+}
+
 const reads = `name: reads
 input_schema: {type: object, required: [path], properties: {path: {type: string}}}
 vars: {limit: 100}
@@ -194,7 +275,9 @@ func TestRedrive(t *testing.T) {
 	each(t, func(t *testing.T, d *desk) {
 		d.file("reads.yaml", reads)
 		id := string(d.run("run", "reads.yaml", "--set", "path=a.txt", "--json").exits(1).report().Run)
-		d.run("runs", "redrive", id).exits(1).says("made  kept", "read  failed")
+		first := id
+		id = runID.FindString(d.run("runs", "redrive", first).exits(1).says("made  kept", "read  failed").stdout)
+		d.run("runs", "redrive", first).exits(1).tells("was redriven as run " + id)
 		d.file("a.txt", "here it is")
 		r := d.run("runs", "redrive", id[:len(id)-1]).exits(0).
 			says("does read of "+id+" again and keeps 2 of its nodes", "start  kept", "made  kept", "reads  completed", "here it is")
@@ -220,6 +303,8 @@ func TestRedrive(t *testing.T) {
 			}
 		}
 		d.file("b.txt", "and this")
+		id = string(d.run("run", "reads.yaml", "--set", "path=c.txt", "--json").exits(1).report().Run)
+		d.file("c.txt", "here too")
 		d.run("runs", "redrive", id, "--input", `{"path": "b.txt"}`, "--var", "limit=4").exits(0).says("start  kept", "made  kept", "\nhere\n")
 		d.run("runs", "fork", next, "--from", "made,read", "--input", `{"path": "b.txt"}`).exits(0).says("does made of "+next, "and this")
 		if _, err := os.Stat(filepath.Join(d.dir, "data", "gathering.db")); (err == nil) == (d.env["GATHERING_DATABASE_URL"] != "") {

@@ -14,7 +14,8 @@ import (
 )
 
 // follower shows how a run and the runs it waits for go on, until it ends, or
-// waits for a human alone, or is left for later.
+// waits for a human alone, or is paused and nothing of it is under way any more,
+// or is left for later.
 type follower struct {
 	session *session
 	shell   *shell
@@ -146,7 +147,7 @@ func (f *follower) loop(ctx context.Context) error {
 			}
 		case now := <-ticker.C:
 			f.view.tick(now)
-			if err := f.adoptLate(ctx); err != nil {
+			if err := f.adoptLate(ctx); err != nil || f.pausedAtRest(ctx) {
 				return err
 			}
 		case signal := <-f.shell.Signals:
@@ -175,6 +176,21 @@ func (f *follower) take(ctx context.Context, u update) error {
 		return f.apply(ctx, u)
 	}
 	return nil
+}
+
+// pausedAtRest reports whether the run is paused and nothing of it is under way
+// any more: only somebody's word moves it. That this cannot be seen now is told
+// by who watches the run.
+func (f *follower) pausedAtRest(ctx context.Context) bool {
+	if f.root.Paused() == "" || f.away > 0 {
+		return false
+	}
+	r, err := f.session.Runs.Run(ctx, f.root.Run)
+	if err != nil || r.State != gathering.RunPaused || r.Owner != "" {
+		return false
+	}
+	idle, err := f.session.worker.Idle(ctx, 0)
+	return err == nil && idle
 }
 
 // late is how long the events of the runs that its nodes waited for may take to

@@ -14,7 +14,7 @@ import (
 )
 
 type runsResumeCmd struct {
-	ID   string        `arg:"" optional:"" help:"End the pause of this run, if it is paused, and work on it alone. By its ID or a unique beginning or end of it."`
+	ID   string        `arg:"" optional:"" help:"End the pause of this run, if it is paused, and work on it alone, or wait while another process does. By its ID or a unique beginning or end of it."`
 	Wait time.Duration `default:"0s" placeholder:"DURATION" help:"Also wait for what is due within this time, such as 30s."`
 }
 
@@ -32,15 +32,16 @@ func (c *runsResumeCmd) here(ctx context.Context, x *session, r gathering.Run) e
 	if err != nil && (r.State.Terminal() || gathering.KindOf(err) != gathering.KindConflict) {
 		return err
 	}
-	return x.goOn(ctx, r, c.Wait)
+	return x.recorded(r.ID, x.goOn(ctx, r, errand{ahead: c.Wait, toRest: true}))
 }
 
 // there asks the process that holds the data directory.
 func (c *runsResumeCmd) there(ctx context.Context, x *session, r gathering.Run) error {
-	return x.askThere(ctx, r, gathering.EventRunResumed, func(client *api.Client) error {
+	ask := func(client *api.Client) error {
 		_, err := client.ResumeRun(ctx, r.ID)
 		return err
-	})
+	}
+	return x.askThere(ctx, r, gathering.EventRunResumed, ask, errand{ahead: c.Wait, toRest: true})
 }
 
 func (c *runsResumeCmd) all(ctx context.Context, s *shell) (err error) {

@@ -131,7 +131,8 @@ type execution struct {
 	after func(ctx context.Context, x *session, report gathering.RunReport) error
 }
 
-// run works until the run has ended, waits for a human or was left for later.
+// run works until the run has ended, waits for a human, is paused or was left for
+// later.
 // The report is that of the run as it is then; without one it did not begin.
 func (e *execution) run(ctx context.Context) (report gathering.RunReport, err error) {
 	opening, stop := e.shell.interruptible(ctx)
@@ -162,9 +163,11 @@ func (e *execution) finish(ctx context.Context, x *session, r gathering.Run) (re
 		e.shell.tell("%s is left for later; gathering runs resume goes on with it", r.ID)
 		return report, err
 	}
-	if undecided := tree.Undecided(); undecided != nil {
+	if undecided, paused := tree.Undecided(), tree.Paused(); undecided != nil {
 		e.shell.tell("%s waits for a human: %s may have acted and nobody can tell", r.ID, strings.Join(undecided, ", "))
 		e.shell.tell("gathering runs show %s tells what is known, gathering runs decide says what became of it", r.ID)
+	} else if paused != "" {
+		e.shell.tell("%s is %s; gathering runs resume %s goes on with it", r.ID, paused, r.ID)
 	} else if err := x.settle(ctx); err != nil {
 		return report, err
 	}

@@ -114,9 +114,18 @@ func (c *runsCancelCmd) here(ctx context.Context, x *session, r gathering.Run) e
 		return nil
 	}
 	if err := x.work(ctx, r.ID); err != nil {
-		return err
+		return x.recorded(r.ID, err)
 	}
-	return x.sayEnd(ctx, r.ID)
+	return x.recorded(r.ID, x.sayEnd(ctx, r.ID))
+}
+
+// recorded adds to what went wrong once a run was asked something that it is
+// asked all the same.
+func (x *session) recorded(id gathering.RunID, err error) error {
+	if _, told := errors.AsType[exitError](err); err != nil && !told {
+		x.shell.tell("%s is asked to all the same, which it does as soon as somebody works on it: gathering runs resume", id)
+	}
+	return err
 }
 
 // there asks the process that holds the data directory.
@@ -124,7 +133,7 @@ func (c *runsCancelCmd) there(ctx context.Context, x *session, r gathering.Run) 
 	if _, err := api.NewClient(x.Data).CancelRun(ctx, r.ID); err != nil {
 		return err
 	}
-	return x.sayEnd(ctx, r.ID)
+	return x.recorded(r.ID, x.sayEnd(ctx, r.ID))
 }
 
 // stopping is how long a cancelled run may take to stop before the command
@@ -148,6 +157,9 @@ func (x *session) sayEnd(ctx context.Context, id gathering.RunID) error {
 		return err
 	}
 	x.shell.say("%s %s", r.ID, r.State)
+	if !r.State.Terminal() {
+		x.shell.tell("%s is asked to stop and has not yet: gathering runs resume", r.ID)
+	}
 	if r.State != gathering.RunCancelled {
 		return exitError(exitFailed)
 	}

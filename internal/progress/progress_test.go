@@ -222,7 +222,7 @@ func TestLines(t *testing.T) {
      0ms  start  completed
      1ms  work  started
     1.0s  work  failed, is tried again in 2.0s: try later
-    2.0s  job  goes on after its process died
+    2.0s  job  goes on where it broke off
     3.0s  work  attempt 2
     4.0s  work  completed: {"a":"\u001b[31m"}
     4.0s  odd  may have acted and nobody can tell: the answer was lost

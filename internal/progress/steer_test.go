@@ -58,8 +58,8 @@ func TestSteeredRuns(t *testing.T) {
      0ms  job  run_new begins, version 2
     1.0s  job  paused by ann
     3.0s  job  resumed by bob
-    4.0s  job  goes on after its process died`, `
-▸ job  running 5.0s  run_new  goes on after its process died
+    4.0s  job  goes on where it broke off`, `
+▸ job  running 5.0s  run_new  goes on where it broke off
   · start  pending
   · call   pending
   · each   pending

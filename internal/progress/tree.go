@@ -25,8 +25,9 @@ type Tree struct {
 	Note   string // the last thing to know about the run itself, one line
 	Nodes  []*Node
 
-	index            map[string]*Node
-	paused, stopping bool
+	index    map[string]*Node
+	paused   string // and by whom; "" is not
+	stopping bool
 }
 
 // NewTree returns the tree of a run of which nothing has happened yet.
@@ -81,7 +82,8 @@ func (t *Tree) applyRun(e gathering.Event) error {
 		if err := decode(e, &d); err != nil {
 			return err
 		}
-		t.paused, t.Note = true, "paused"+by(d.By)
+		t.paused = "paused" + by(d.By)
+		t.Note = t.paused
 		t.move(gathering.RunPaused)
 	case gathering.EventRunResumed:
 		return t.resumed(e)
@@ -109,7 +111,7 @@ func (t *Tree) move(state gathering.RunState) {
 	switch {
 	case t.stopping:
 		t.State = gathering.RunCancelling
-	case t.paused:
+	case t.paused != "":
 		t.State = gathering.RunPaused
 	default:
 		t.State = state
@@ -123,10 +125,10 @@ func (t *Tree) resumed(e gathering.Event) error {
 	}
 	switch {
 	case d.Crashed:
-		t.Note = "goes on after its process died"
+		t.Note = "goes on where it broke off"
 	case d.Unpaused:
-		t.paused, t.Note = false, "resumed"+by(d.By)
-	case !t.paused && !t.stopping:
+		t.paused, t.Note = "", "resumed"+by(d.By)
+	case t.paused == "" && !t.stopping:
 		t.Note = ""
 	}
 	t.move(gathering.RunRunning)
@@ -145,6 +147,14 @@ func by(who string) string {
 		return ""
 	}
 	return " by " + OneLine(who)
+}
+
+// Paused says that the run is paused, and by whom; "" is that it is not.
+func (t *Tree) Paused() string {
+	if t.State != gathering.RunPaused {
+		return ""
+	}
+	return t.paused
 }
 
 // Undecided returns the nodes whose outcome nobody knows, as paths through the
