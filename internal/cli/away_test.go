@@ -114,7 +114,9 @@ func (w *way) serve(from net.Listener, client net.Conn) {
 // awaitBeats waits until somebody works: an instance has said that it is alive.
 func (d *desk) awaitBeats(db *store.DB, b *background) {
 	d.t.Helper()
-	for limit := time.Now().Add(patience); time.Now().Before(limit); time.Sleep(10 * time.Millisecond) {
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for limit := time.Now().Add(patience); time.Now().Before(limit); <-ticker.C {
 		var beats int64
 		if err := db.Read().QueryRow(d.t.Context(), `SELECT coalesce(max(counter), 0) FROM instances`).Scan(&beats); err != nil {
 			d.t.Fatal(err)

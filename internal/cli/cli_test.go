@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -430,6 +431,44 @@ nodes:
 			}
 		}
 	})
+}
+
+// TestListOfFamilies holds that children are listed below their parents, in the
+// order in which they began, and that one whose parent is not listed names it.
+func TestListOfFamilies(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.file("low.yaml", "name: low\nnodes: {start: {kind: trigger}}\n")
+	child := func(needs, file string) string {
+		return fmt.Sprintf("{kind: action, needs: [%s], action: execute_pipeline, with: {pipeline: ./%s.yaml}}", needs, file)
+	}
+	d.file("mid.yaml", "name: mid\nnodes:\n  start: {kind: trigger}\n  a: "+child("start", "low")+"\n")
+	d.file("top.yaml", "name: top\nnodes:\n  start: {kind: trigger}\n  a: "+child("start", "mid")+"\n  b: "+child("a", "low")+"\n")
+	for range 2 {
+		d.run("run", "top.yaml").exits(0)
+	}
+	names := regexp.MustCompile(`(?m)^(run_\w+)  (.*?) +completed`)
+	lines := func(args ...string) (ids, texts []string) {
+		for _, line := range names.FindAllStringSubmatch(d.run(append([]string{"runs", "list"}, args...)...).exits(0).stdout, -1) {
+			ids, texts = append(ids, line[1]), append(texts, line[2])
+		}
+		return ids, texts
+	}
+	ids, texts := lines()
+	family := []string{"top", "└ mid", "  └ low", "└ low"}
+	if want := slices.Concat(family, family); !slices.Equal(texts, want) {
+		t.Fatalf("got %q, want %q", texts, want)
+	}
+	if ids[0] < ids[4] || ids[1] > ids[3] {
+		t.Errorf("got %v, want the newest family first and the oldest child", ids)
+	}
+	for limit, want := range map[string][]string{
+		"2": {"low of " + ids[0], "low of " + ids[1]}, "3": {"low of " + ids[0], "mid of " + ids[0], "└ low"},
+	} {
+		if _, got := lines("--limit", limit); !slices.Equal(got, want) {
+			t.Errorf("of %s: got %q, want %q", limit, got, want)
+		}
+	}
 }
 
 func TestValidateTellsEveryFault(t *testing.T) {

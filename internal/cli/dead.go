@@ -11,13 +11,18 @@ import (
 	"gathering/internal/progress"
 )
 
-// resolveAll finds the runs that somebody means.
+// resolveAll finds the runs that somebody means, each once.
 func (x *session) resolveAll(ctx context.Context, given []string) ([]gathering.Run, error) {
-	runs := make([]gathering.Run, len(given))
-	for i, id := range given {
-		var err error
-		if runs[i], err = x.resolve(ctx, id); err != nil {
+	var runs []gathering.Run
+	seen := make(map[gathering.RunID]bool, len(given))
+	for _, id := range given {
+		r, err := x.resolve(ctx, id)
+		if err != nil {
 			return nil, err
+		}
+		if !seen[r.ID] {
+			seen[r.ID] = true
+			runs = append(runs, r)
 		}
 	}
 	return runs, nil

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"unicode"
 
 	"gathering"
-	"gathering/internal/config"
 	"gathering/internal/demo"
 	"gathering/internal/llm/provider"
 	"gathering/internal/progress"
@@ -131,11 +133,40 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// where is the flag that leads other commands to the same database, if they
-// need one.
+// where is the flags that lead other commands to the same database: those that
+// were given.
 func (s *shell) where() string {
-	if _, set := s.Lookup(config.Variable("data")); set || s.Database != "" || s.Data == s.path("data") {
-		return ""
+	var b strings.Builder
+	for _, flag := range []struct{ name, value string }{
+		{"data", s.Data}, {"database", withoutPassword(s.Database)}, {"config", s.path(s.Config)},
+	} {
+		if slices.Contains(s.given, flag.name) {
+			b.WriteString(" --" + flag.name + " " + quoted(flag.value))
+		}
 	}
-	return " --data " + s.Data
+	return b.String()
+}
+
+// withoutPassword is a database's URL as others may read it.
+func withoutPassword(database string) string {
+	u, err := url.Parse(database)
+	if err != nil {
+		return "postgres://…"
+	}
+	if query := u.Query(); query.Has("password") {
+		query.Set("password", "xxxxx")
+		u.RawQuery = query.Encode()
+	}
+	return u.Redacted()
+}
+
+// quoted is a word as a shell reads it.
+func quoted(word string) string {
+	plain := func(r rune) bool {
+		return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("@%+=:,./-_", r)
+	}
+	if strings.TrimFunc(word, plain) == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -16,7 +16,7 @@ import (
 )
 
 type runsCmd struct {
-	List    runsListCmd    `cmd:"" help:"List runs, newest first."`
+	List    runsListCmd    `cmd:"" help:"List runs, newest first, and those that they started below them."`
 	Show    runsShowCmd    `cmd:"" help:"Tell where a run and its nodes stand."`
 	Why     runsWhyCmd     `cmd:"" help:"Tell what a run waits for."`
 	Events  runsEventsCmd  `cmd:"" help:"Tell what happened in a run, in order."`
@@ -179,21 +179,53 @@ func (s *shell) runTable(runs []gathering.Run) error {
 	now := time.Now()
 	w := tabwriter.NewWriter(s.Stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tPIPELINE\tSTATE\tAGE\tTOOK")
-	for _, r := range runs {
+	line := func(r gathering.Run, below int) {
 		took := "-"
 		if r.FinishedAt != nil {
 			took = progress.Span(r.FinishedAt.Sub(r.CreatedAt))
 		}
 		name := progress.OneLine(r.PipelineRef)
-		if r.Parent != "" {
-			name = "└ " + name
+		switch {
+		case below > 0:
+			name = strings.Repeat("  ", below-1) + "└ " + name
+		case r.Parent != "":
+			name += " of " + string(r.Parent)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.ID, name, r.State, progress.Span(now.Sub(r.CreatedAt)), took)
 	}
+	arrange(runs, line)
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("write the table: %w", err)
 	}
 	return nil
+}
+
+// arrange calls line with each of some runs, which are given newest first: in
+// this order, but the children of one right below it, in the order in which they
+// began, and with how far below they are.
+func arrange(runs []gathering.Run, line func(r gathering.Run, below int)) {
+	listed := make(map[gathering.RunID]bool, len(runs))
+	for _, r := range runs {
+		listed[r.ID] = true
+	}
+	children := make(map[gathering.RunID][]gathering.Run)
+	for _, r := range slices.Backward(runs) {
+		if listed[r.Parent] {
+			children[r.Parent] = append(children[r.Parent], r)
+		}
+	}
+	var family func(r gathering.Run, below int)
+	family = func(r gathering.Run, below int) {
+		line(r, below)
+		for _, child := range children[r.ID] {
+			family(child, below+1)
+		}
+	}
+	for _, r := range runs {
+		if !listed[r.Parent] {
+			family(r, 0)
+		}
+	}
 }
 
 // resolve finds the run that somebody means: by its ID, or by the beginning or

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"gathering"
 	"gathering/internal/cli"
+	"gathering/internal/store/storetest"
 )
 
 // patience is how long a test waits for what must happen.
@@ -279,6 +281,29 @@ func TestDemo(t *testing.T) {
 			d.run("runs", "list", "--project", "default").exits(0).says("no runs")
 		})
 	}
+}
+
+// TestDemoSaysWhere holds that the commands to go on with lead to the database
+// that was given, and tell no password.
+func TestDemoSaysWhere(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := newDesk(t)
+	d.env["GATHERING_DATA"] = "data"
+	where := filepath.Join(d.dir, "it's here")
+	d.run("demo", dir, "--data", "it's here").exits(0).says("gathering runs list --data '" + strings.ReplaceAll(where, "'", `'\''`) + "'\n")
+
+	u, err := url.Parse(storetest.PostgreSQL(t).URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.run("demo", dir, "--database", u.String()).exits(0).says("gathering runs list --database '" + u.String() + "'\n")
+	u.User = url.UserPassword(u.User.Username(), "secret")
+	if r := d.run("demo", dir, "--database", u.String()).exits(0).says(" --database 'postgres://"); strings.Contains(r.stdout, "secret") {
+		t.Errorf("the password is told:\n%s", r.stdout)
+	}
+	d.env["GATHERING_DATABASE_URL"] = u.String()
+	d.run("demo", dir).exits(0).says("gathering runs list\n")
 }
 
 func TestDemoWithAModel(t *testing.T) {

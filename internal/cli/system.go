@@ -74,6 +74,7 @@ func Run(ctx context.Context, s System) int {
 type shell struct {
 	System
 	options
+	given  []string // the flags on the command line, by name
 	logger *slog.Logger
 	output *output  // Stdout
 	errors *guarded // Stderr
@@ -143,6 +144,11 @@ func (s *shell) parse() (*kong.Context, error) {
 		return nil, &usageError{err}
 	}
 	s.options = g.options
+	for _, part := range command.Path {
+		if part.Flag != nil && !part.Resolved {
+			s.given = append(s.given, part.Flag.Name)
+		}
+	}
 	s.Data = s.path(s.Data)
 	s.logger = s.newLogger()
 	return command, nil
