@@ -67,6 +67,6 @@ func names(t *testing.T, dir string) []string {
 func TestBenchRunsRefuses(t *testing.T) {
 	t.Parallel()
 	for _, flag := range []string{"--nodes=0", "--inflight=-1", "--duration=0s"} {
-		newDesk(t).run("bench", "runs", flag).exits(2).tells("must be more than 0")
+		newDesk(t).run("bench", "runs", flag).exits(2).tells("--duration more than 0")
 	}
 }

@@ -48,9 +48,9 @@ type adoption struct {
 
 // view shows a tree as it changes.
 type view interface {
-	event(t *progress.Tree, above string, e gathering.Event)
-	tick(now time.Time)
-	finish(now time.Time)
+	Event(t *progress.Tree, above string, e gathering.Event)
+	Tick(now time.Time)
+	Finish(now time.Time)
 }
 
 // redraw is how often a live tree is drawn.
@@ -66,7 +66,7 @@ func (x *session) follow(ctx context.Context, r gathering.Run, show func(*progre
 	f := &follower{session: x, shell: x.shell, root: tree, view: show(tree), updates: make(chan update)}
 	defer f.watchers.Wait()
 	defer cancel()
-	defer func() { f.view.finish(time.Now()) }()
+	defer func() { f.view.Finish(time.Now()) }()
 	f.watch(ctx, tree, "")
 	return tree, f.loop(ctx)
 }
@@ -146,7 +146,7 @@ func (f *follower) loop(ctx context.Context) error {
 				return nil
 			}
 		case now := <-ticker.C:
-			f.view.tick(now)
+			f.view.Tick(now)
 			if err := f.adoptLate(ctx); err != nil || f.pausedAtRest(ctx) {
 				return err
 			}
@@ -229,7 +229,7 @@ func (f *follower) apply(ctx context.Context, u update) error {
 	if err := u.tree.Apply(u.event); err != nil {
 		return err
 	}
-	f.view.event(u.tree, u.above, u.event)
+	f.view.Event(u.tree, u.above, u.event)
 	n := u.tree.Of(u.event)
 	if n == nil || n.ChildRun == "" {
 		return nil

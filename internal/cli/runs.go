@@ -7,7 +7,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"gathering"
@@ -176,56 +175,7 @@ func (s *shell) runTable(runs []gathering.Run) error {
 		s.say("no runs")
 		return nil
 	}
-	now := time.Now()
-	w := tabwriter.NewWriter(s.Stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tPIPELINE\tSTATE\tAGE\tTOOK")
-	line := func(r gathering.Run, below int) {
-		took := "-"
-		if r.FinishedAt != nil {
-			took = progress.Span(r.FinishedAt.Sub(r.CreatedAt))
-		}
-		name := progress.OneLine(r.PipelineRef)
-		switch {
-		case below > 0:
-			name = strings.Repeat("  ", below-1) + "└ " + name
-		case r.Parent != "":
-			name += " of " + string(r.Parent)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.ID, name, r.State, progress.Span(now.Sub(r.CreatedAt)), took)
-	}
-	arrange(runs, line)
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("write the table: %w", err)
-	}
-	return nil
-}
-
-// arrange calls line with each of some runs, which are given newest first: in
-// this order, but the children of one right below it, in the order in which they
-// began, and with how far below they are.
-func arrange(runs []gathering.Run, line func(r gathering.Run, below int)) {
-	listed := make(map[gathering.RunID]bool, len(runs))
-	for _, r := range runs {
-		listed[r.ID] = true
-	}
-	children := make(map[gathering.RunID][]gathering.Run)
-	for _, r := range slices.Backward(runs) {
-		if listed[r.Parent] {
-			children[r.Parent] = append(children[r.Parent], r)
-		}
-	}
-	var family func(r gathering.Run, below int)
-	family = func(r gathering.Run, below int) {
-		line(r, below)
-		for _, child := range children[r.ID] {
-			family(child, below+1)
-		}
-	}
-	for _, r := range runs {
-		if !listed[r.Parent] {
-			family(r, 0)
-		}
-	}
+	return progress.Table(s.Stdout, runs, time.Now())
 }
 
 // resolve finds the run that somebody means: by its ID, or by the beginning or
@@ -292,7 +242,7 @@ func (c *runsEventsCmd) Run(ctx context.Context, s *shell) error {
 			if err := c.write(s, e); err != nil {
 				return err
 			}
-			if s.output.broken() {
+			if s.output.Broken() {
 				return nil // nobody reads the rest
 			}
 		}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -45,7 +44,7 @@ func (s *shell) show(ctx context.Context, x *session, r gathering.Run, report ga
 		return err
 	}
 	tree.State = report.State
-	for _, line := range (progress.Style{Color: s.color(), ASCII: s.ascii()}).Frame(tree, time.Now(), s.columns(), unbounded) {
+	for _, line := range (progress.Style{Color: s.color(), ASCII: s.ascii()}).Frame(tree, time.Now(), s.columns(), progress.Unbounded) {
 		s.say("%s", line)
 	}
 	s.say("")
@@ -101,25 +100,9 @@ func (s *shell) facts(r gathering.Run, report gathering.RunReport) {
 	}
 	if u := report.Usage; u.ModelCalls+u.ToolCalls > 0 {
 		s.say("usage     %d model calls (%d tokens in, %d out), %d tool calls", u.ModelCalls, u.InputTokens, u.OutputTokens, u.ToolCalls)
-		if cost := costOf(u); cost != "" {
+		if cost := progress.Cost(u); cost != "" {
 			s.say("cost      %s", cost)
 		}
-	}
-}
-
-// costOf is what model calls cost, as far as anybody here knows.
-func costOf(u gathering.Usage) string {
-	const dollar = 1_000_000
-	known := fmt.Sprintf("$%d.%06d", u.CostMicros/dollar, u.CostMicros%dollar)
-	switch {
-	case u.Unpriced > 0 && u.CostMicros == 0:
-		return fmt.Sprintf("unknown for %d of %d model calls: no price is known", u.Unpriced, u.ModelCalls)
-	case u.Unpriced > 0:
-		return fmt.Sprintf("%s without %d of %d model calls, for which no price is known", known, u.Unpriced, u.ModelCalls)
-	case u.CostMicros > 0:
-		return known
-	default:
-		return ""
 	}
 }
 

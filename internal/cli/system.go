@@ -18,6 +18,7 @@ import (
 
 	"gathering"
 	"gathering/internal/config"
+	"gathering/internal/progress"
 )
 
 // Exit codes.
@@ -60,7 +61,7 @@ type System struct {
 
 // Run runs the command that the arguments name and returns the exit code.
 func Run(ctx context.Context, s System) int {
-	sh := &shell{System: s, output: &output{out: s.Stdout}}
+	sh := &shell{System: s, output: &progress.Output{Out: s.Stdout}}
 	sh.Stdout = sh.output
 	command, err := sh.parse()
 	if err == nil && command != nil {
@@ -76,8 +77,8 @@ type shell struct {
 	options
 	given  []string // the flags on the command line, by name
 	logger *slog.Logger
-	output *output  // Stdout
-	errors *guarded // Stderr
+	output *progress.Output  // Stdout
+	errors *progress.Guarded // Stderr
 }
 
 // options are the flags of all commands.
@@ -112,7 +113,7 @@ const description = "Runs pipelines of agents, tools and plain steps, and does n
 // parse reads the command line. A nil command was answered while it was read:
 // somebody asked for help.
 func (s *shell) parse() (*kong.Context, error) {
-	s.errors = &guarded{out: s.Stderr}
+	s.errors = &progress.Guarded{Out: s.Stderr}
 	s.logger = slog.New(slog.DiscardHandler)
 	var g grammar
 	answered := false
@@ -192,7 +193,7 @@ func (i *interruption) Error() string { return "interrupted by " + i.signal.Stri
 
 // exit tells what went wrong, the output included, and returns the exit code.
 func (s *shell) exit(ctx context.Context, err error) int {
-	code, lost := s.exitOf(ctx, err), s.output.lost()
+	code, lost := s.exitOf(ctx, err), s.output.Lost()
 	if lost == nil {
 		return code
 	}

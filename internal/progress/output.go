@@ -1,4 +1,4 @@
-package cli
+package progress
 
 import (
 	"cmp"
@@ -10,34 +10,35 @@ import (
 	"gathering"
 )
 
-// output is standard output. What cannot be written is lost and ends nothing:
-// a run goes on without it.
-type output struct {
-	out io.Writer
+// Output is a writer to Out of which nothing depends: what cannot be written is
+// lost and ends nothing, and a run goes on without it. It is safe for use by many
+// goroutines.
+type Output struct {
+	Out io.Writer
 
 	mu  sync.Mutex
 	err error // the first
 }
 
 // Write implements [io.Writer] and never fails.
-func (o *output) Write(data []byte) (int, error) {
+func (o *Output) Write(data []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	_, err := o.out.Write(data)
+	_, err := o.Out.Write(data)
 	o.err = cmp.Or(o.err, err)
 	return len(data), nil
 }
 
-// broken reports whether something could not be written.
-func (o *output) broken() bool {
+// Broken reports whether something could not be written.
+func (o *Output) Broken() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.err != nil
 }
 
-// lost is the error that something could not be written; nil where whoever read
+// Lost is the error that something could not be written; nil where whoever read
 // it went away, which is their choice.
-func (o *output) lost() error {
+func (o *Output) Lost() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err == nil || errors.Is(o.err, syscall.EPIPE) {
