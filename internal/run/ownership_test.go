@@ -351,3 +351,29 @@ func TestClaimWhileTheFormerOwnerStillJoins(t *testing.T) {
 		h.wantEnd(id, gathering.RunCompleted)
 	})
 }
+
+// TestClaimsAnsweredLate has a claim that is carried out at once and answered
+// beats later: what it took is not let go of meanwhile.
+func TestClaimsAnsweredLate(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		const beat = 50 * time.Millisecond
+		var late atomic.Bool
+		through, _ := db.Through(func(_ context.Context, a store.Access) error {
+			err := a.Do()
+			if a.Kind == store.Writing && !late.Load() && number(t, db, `SELECT count(*) FROM runs WHERE owner IS NOT NULL`) > 0 {
+				late.Store(true)
+				<-time.After(10 * beat)
+			}
+			return err
+		})
+		p := newPipelines()
+		p.add(t, "line", []engine.Node{trigger(), p.work("a")}, "t→a")
+		id := openHouse(t, db, p).start("line") // nobody works on it yet
+		h := openHouse(t, through, p).workWith(run.WorkerOptions{Beat: beat})
+		h.wantEnd(id, gathering.RunCompleted)
+		if r := h.wantRun(id); r.Epoch != 1 || !late.Load() {
+			t.Errorf("it was claimed %d times, want once; the answer was late: %t", r.Epoch, late.Load())
+		}
+	})
+}

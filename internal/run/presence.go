@@ -211,9 +211,11 @@ type held struct {
 // reconcile compares what this instance owns in the database with what it
 // works on. It wakes owners that have mail from other processes, and lets go
 // of runs that nobody here works on and nobody did a beat ago either: one that
-// was claimed this very moment is not yet worked on.
+// was claimed this very moment is not yet worked on. While it is not known what a
+// claim took, it lets go of nothing.
 func (h *shift) reconcile(ctx context.Context, before map[gathering.RunID]held) (map[gathering.RunID]held, error) {
 	s := h.service
+	claiming := h.claiming.Load() // before the look: what was claimed by then is owned here
 	rows, err := s.db.Read().Query(ctx, `SELECT id, epoch, inbox FROM runs WHERE owner = $1`, string(h.instance))
 	if err != nil {
 		return before, fmt.Errorf("look at the runs owned: %w", err)
@@ -235,7 +237,7 @@ func (h *shift) reconcile(ctx context.Context, before map[gathering.RunID]held) 
 			if is.inbox != last.inbox {
 				s.bell.RingHere(topicMail(id))
 			}
-		case known && last.run.Epoch == is.run.Epoch:
+		case !claiming && known && last.run.Epoch == is.run.Epoch:
 			h.logger.WarnContext(ctx, "let go of a run that nobody worked on", slog.String("run_id", string(id)))
 			if err := s.putBack(ctx, is.run, 0, 0); err != nil {
 				return now, err

@@ -39,6 +39,8 @@ type shift struct {
 	// backlog is whether runs that are due wait for a slot: then new ones stand
 	// in line behind them.
 	backlog atomic.Bool
+	// claiming is whether a claim is under way of which it is not known what it took.
+	claiming atomic.Bool
 }
 
 // work works until the worker stops or the instance is cut off, and returns when
@@ -146,26 +148,37 @@ func (h *shift) claimAll() (next time.Time, err error) {
 		if o, next, err = h.order(); err != nil || len(o.due) == 0 || o.slots == 0 {
 			return next, err
 		}
-		taken, err := h.service.claim(h.ctx, o)
+		taken, err := h.take(o)
 		if err != nil {
 			return time.Time{}, err
 		}
-		for _, c := range taken {
-			if !h.reserve(c.run) {
-				// The former ownership of the run by this worker is just ending, or
-				// the worker is: it is put back.
-				if err := h.letGo(c.run, ending); err != nil {
-					return time.Time{}, err
-				}
-				continue
-			}
-			go h.resume(c)
-		}
-		if len(taken) == 0 {
+		if taken == 0 {
 			return h.service.now().Add(ending), nil
 		}
 	}
 	return time.Time{}, nil
+}
+
+// take claims runs and begins to work on them. It returns how many it claimed.
+func (h *shift) take(o order) (int, error) {
+	h.claiming.Store(true)
+	defer h.claiming.Store(false)
+	taken, err := h.service.claim(h.ctx, o)
+	if err != nil {
+		return 0, err
+	}
+	for _, c := range taken {
+		if h.reserve(c.run) {
+			go h.resume(c)
+			continue
+		}
+		// The former ownership of the run by this worker is just ending, or the
+		// worker is: it is put back.
+		if err := h.letGo(c.run, ending); err != nil {
+			return 0, err
+		}
+	}
+	return len(taken), nil
 }
 
 // order looks at what is due and says what to claim. Next is when more will be
