@@ -33,6 +33,7 @@ type member struct {
 	snapshot *snapshot
 
 	since int64 // the age of the database when the owner's last commit was written, see [store.Guard]
+	quiet int64 // that at which the run had no mail, and no batch can have brought it any since; 0 is none
 }
 
 // insert is a run to be inserted. What is empty or zero is NULL, or 0 where
@@ -232,8 +233,11 @@ func (w *writer) guard(members []*member) {
 		if m.update != nil {
 			seen = m.update.seen
 		}
-		if seen < 0 {
+		switch {
+		case seen < 0:
 			since[i] = m.since // batches take nobody's run away; only mail comes by them
+		case seen == 0:
+			since[i] = m.quiet
 		}
 		rows = append(rows, []any{m.number(i), string(m.run.ID), m.run.Epoch, string(m.run.Owner), seen})
 	}

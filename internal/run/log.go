@@ -25,6 +25,7 @@ type runLog struct {
 	bounded    bool    // by a concurrency key
 	fresh      *insert // the run's row, while it is still to be inserted
 	inboxSeen  int64
+	quiet      int64           // see member
 	member     member          // of the commit that is being made
 	rings      <-chan struct{} // there may be mail
 	stopRings  func()
@@ -56,7 +57,10 @@ func (l *runLog) Append(ctx context.Context, c engine.Commit) error {
 		}
 	}
 	m := &l.member // nobody has the last one any more
-	*m = member{run: l.run, shift: l.shift, now: l.service.now(), logs: m.logs[:0], since: m.since}
+	if len(c.Start) > 0 {
+		l.quiet = 0 // children write
+	}
+	*m = member{run: l.run, shift: l.shift, now: l.service.now(), logs: m.logs[:0], since: m.since, quiet: l.quiet}
 	if err := l.fill(ctx, m, c); err != nil {
 		return err
 	}
@@ -71,6 +75,9 @@ func (l *runLog) Append(ctx context.Context, c engine.Commit) error {
 	if c.Progress && l.run.Crashes > 0 {
 		l.run.Crashes = 0
 		l.shift.clear(l.run.ID)
+	}
+	if l.fresh != nil && l.run.Parent == "" && len(c.Start) == 0 {
+		l.quiet = m.since
 	}
 	l.fresh = nil
 	l.ring(m, c)
