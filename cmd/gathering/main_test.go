@@ -2,7 +2,9 @@ package main
 
 import (
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -20,6 +22,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asLoader) != "" {
 		os.Exit(load())
 	}
+	// Tests that run under nohup ignore this signal, and so would the programs
+	// that they start: those must not.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	storetest.Main(m)
 }
 

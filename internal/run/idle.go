@@ -21,12 +21,22 @@ const busy = `SELECT owners.id, coalesce(instances.counter, 0) FROM
 // own have an owner who showed to be alive since Idle was first called. What is
 // parked for longer, or for mail, does not keep it busy.
 func (w *Worker) Idle(ctx context.Context, ahead time.Duration) (bool, error) {
-	s := w.service
-	var self gathering.InstanceID
-	if current := s.local.current.Load(); current != nil {
-		self = current.instance
+	// What is owned comes before and after what is due: between the looks a run
+	// of a dead owner can become due, and one that is due can be claimed.
+	for _, look := range []func() (bool, error){
+		func() (bool, error) { return w.othersWork(ctx) },
+		func() (bool, error) { return w.nothingDue(ctx, ahead) },
+		func() (bool, error) { return w.othersWork(ctx) },
+	} {
+		if idle, err := look(); err != nil || !idle {
+			return false, err
+		}
 	}
-	// What is due comes first: in the other order a run could be claimed between.
+	return true, nil
+}
+
+func (w *Worker) nothingDue(ctx context.Context, ahead time.Duration) (bool, error) {
+	s := w.service
 	line, err := s.line(ctx, w.options.Only)
 	if err != nil {
 		return false, err
@@ -36,24 +46,34 @@ func (w *Worker) Idle(ctx context.Context, ahead time.Duration) (bool, error) {
 		return false, err
 	}
 	by := s.now().Add(ahead)
-	idle := len(places) == 0 && !slices.ContainsFunc(line, func(p spot) bool { return !p.ready.After(by) })
-	rows, err := s.db.Read().Query(ctx, busy, string(w.options.Only))
+	return len(places) == 0 && !slices.ContainsFunc(line, func(p spot) bool { return !p.ready.After(by) }), nil
+}
+
+// othersWork reports whether every run that is owned has an owner who is
+// another instance and alive.
+func (w *Worker) othersWork(ctx context.Context) (bool, error) {
+	var self gathering.InstanceID
+	if current := w.service.local.current.Load(); current != nil {
+		self = current.instance
+	}
+	rows, err := w.service.db.Read().Query(ctx, busy, string(w.options.Only))
 	if err != nil {
 		return false, fmt.Errorf("look for work: %w", err)
 	}
+	others := true
 	err = rows.Each(func(row store.Scanner) error {
 		var (
 			owner   gathering.InstanceID
 			counter int64
 		)
 		err := row.Scan(&owner, &counter)
-		idle = idle && owner != self && w.proofs.Alive(owner, counter)
+		others = others && owner != self && w.proofs.Alive(owner, counter)
 		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("look for work: %w", err)
 	}
-	return idle, nil
+	return others, nil
 }
 
 // Orphaned reports whether a run's owner is dead and no other instance has

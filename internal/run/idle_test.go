@@ -2,6 +2,7 @@ package run_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -114,4 +115,36 @@ func TestWhatOthersWorkOnKeepsNobodyBusyOnceTheyShowedToBeAlive(t *testing.T) {
 	if idle, err := mine.Idle(t.Context(), 0); !idle || err != nil {
 		t.Errorf("after the owner's next beat: idle is %v, %v, want true", idle, err)
 	}
+}
+
+// TestIdleSeesRunsChangeHands has the run of a dead owner become due at every
+// look that Idle takes.
+func TestIdleSeesRunsChangeHands(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		var left atomic.Int64 // looks until it becomes due
+		through, _ := db.Through(func(_ context.Context, a store.Access) error {
+			if a.Kind == store.Reading && left.Add(-1) == 0 {
+				change(t, db, `UPDATE runs SET owner = NULL, state = 'recovering', ready_at = 1`)
+			}
+			return a.Do()
+		})
+		p := newPipelines()
+		p.add(t, "line", []engine.Node{trigger(), p.work("a")}, "t→a")
+		h := openHouse(t, through, p)
+		w, err := h.Work(t.Context(), run.WorkerOptions{Poll: time.Hour, Beat: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Stop()
+		change(t, db, `INSERT INTO instances (id, started_at, counter, host, pid, version, max_engine) VALUES ('ins_dead', 1, 1, '', 1, '', 1)`)
+		openHouse(t, db, p).start("line") // whose bell this worker does not hear
+		for look := range int64(10) {
+			change(t, db, `UPDATE runs SET owner = 'ins_dead', state = 'running', ready_at = NULL`)
+			left.Store(look + 1)
+			if idle, err := w.Idle(t.Context(), 0); idle || err != nil {
+				t.Errorf("at look %d: idle is %v, %v, want false", look+1, idle, err)
+			}
+		}
+	})
 }
