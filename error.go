@@ -30,22 +30,23 @@ const (
 
 // Codes name outcomes that programs tell apart within a kind.
 const (
-	CodeMail           = "mail"             // the run has mail that its owner must read first
-	CodeOutputTooLarge = "output_too_large" // a node's value is over MaxValueBytes
-	CodeTooLong        = "too_long"         // a run's log is over its event limit
-	CodeTurnTooLarge   = "turn_too_large"   // a run would write too many bytes at once
-	CodeCrashedHost    = "crashed_host"     // a run was given up after it took its host down repeatedly
-	CodeModelMissing   = "model_missing"    // no such model, or its key is not set
-	CodeContextTooLong = "context_too_long" // a conversation is longer than its model can take
-	CodeToolMissing    = "tool_missing"     // no such tool
-	CodeMaxSteps       = "max_steps"        // an agent used up its steps without an answer
-	CodeRepeatedCall   = "repeated_call"    // an agent made the same call too often in a row
-	CodeFenced         = "fenced"           // another instance owns the run by now
-	CodeDirectoryHeld  = "directory_held"   // another process holds the data directory
-	CodeUnknownOutcome = "unknown_outcome"  // a call may have acted and nobody can tell
-	CodeNotSent        = "not_sent"         // a call was stopped before anything of it left: it has not acted
-	CodeUnanswered     = "unanswered"       // a call was sent and had no answer; it may be made again
-	CodeCircuitOpen    = "circuit_open"     // the circuit breaker of what was to be called is open; nothing was called
+	CodeMail           = "mail"                // the run has mail that its owner must read first
+	CodeOutputTooLarge = "output_too_large"    // a node's value is over MaxValueBytes
+	CodeTooLong        = "too_long"            // a run's log is over its event limit
+	CodeTurnTooLarge   = "turn_too_large"      // a run would write too many bytes at once
+	CodeCrashedHost    = "crashed_host"        // a run was given up after it took its host down repeatedly
+	CodeModelMissing   = "model_missing"       // no such model, or its key is not set
+	CodeContextTooLong = "context_too_long"    // a conversation is longer than its model can take
+	CodeToolMissing    = "tool_missing"        // no such tool
+	CodeMaxSteps       = "max_steps"           // an agent used up its steps without an answer
+	CodeRepeatedCall   = "repeated_call"       // an agent made the same call too often in a row
+	CodeFenced         = "fenced"              // another instance owns the run by now
+	CodeDirectoryHeld  = "directory_held"      // another process holds the data directory
+	CodeUnknownOutcome = "unknown_outcome"     // a call may have acted and nobody can tell
+	CodeNotSent        = "not_sent"            // a call was stopped before anything of it left: it has not acted
+	CodeUnanswered     = "unanswered"          // a call was sent and had no answer; it may be made again
+	CodeCircuitOpen    = "circuit_open"        // the circuit breaker of what was to be called is open; nothing was called
+	CodePrecondition   = "precondition_failed" // what is there now is not what If-Match says
 )
 
 // FieldError is one thing wrong with one field of what was given.
