@@ -37,11 +37,11 @@ build: ## bin/gathering
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gathering ./cmd/gathering
 
 .PHONY: deps
-deps: ## see to git, a C compiler and PostgreSQL's programs; install what is missing
+deps: ## see to git, a C compiler, PostgreSQL's and Redis' programs; install what is missing
 	@scripts/deps.sh
 
 .PHONY: test
-test: deps ## every test, with the race detector, on SQLite and PostgreSQL; SEEDS (3000) of the simulation
+test: deps ## every test, with the race detector, on SQLite, PostgreSQL and Redis; SEEDS (3000) of the simulation
 	CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
 	go test -timeout $(TEST_TIMEOUT) -run '^TestSimulation$$' ./internal/run -seeds $(SEEDS)
 	@scripts/deps.sh databases

@@ -1,14 +1,15 @@
 #!/bin/sh
 # Sees to what the build and the tests need besides Go modules: go, git, a C
-# compiler (for go test -race) and the PostgreSQL server programs, from which
-# the tests start a server of their own.
+# compiler (for go test -race) and the server programs of PostgreSQL and Redis,
+# from which the tests start servers of their own.
 #
 #   scripts/deps.sh                 checks, installs what is missing, says what it found
 #   scripts/deps.sh install NAME…   installs distribution packages and nothing else (needs root)
 #   scripts/deps.sh databases       says which databases the tests use
 #
 # Nothing to do is the usual case and changes nothing. TEST_DATABASE_URL names
-# a PostgreSQL server to test on instead; then no server programs are needed.
+# a PostgreSQL server to test on instead, and TEST_REDIS_URL a Redis; then no
+# server programs of theirs are needed.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -48,6 +49,22 @@ postgres_name() {
 	fi
 }
 
+# redis_bin prints the path of the Redis server, by the name the tests look for
+# it in PATH. Valkey is Redis under another name.
+redis_bin() {
+	command -v redis-server || command -v valkey-server
+}
+
+# redis_name says which Redis the tests use.
+redis_name() {
+	if [ -n "${TEST_REDIS_URL:-}" ]; then
+		echo "Redis, the server that TEST_REDIS_URL names"
+	else
+		bin=$(redis_bin)
+		echo "$("$bin" --version | sed 's/^\([^ ]*\) server v=\([^ ]*\).*/\1 \2/'), program $bin"
+	fi
+}
+
 c_compiler() {
 	compiler=${CC:-$(go env CC)}
 	# A compiler without the C library's headers is there and of no use.
@@ -61,6 +78,7 @@ missing() {
 	have git || echo git
 	c_compiler >/dev/null || echo compiler
 	[ -n "${TEST_DATABASE_URL:-}" ] || postgres_bin >/dev/null || echo postgresql
+	[ -n "${TEST_REDIS_URL:-}" ] || redis_bin >/dev/null || echo redis
 }
 
 # packages translates those kinds into the packages of package manager $1.
@@ -77,23 +95,45 @@ packages() {
 		dnf:postgresql | zypper:postgresql) echo postgresql-server ;;
 		brew:postgresql) echo postgresql@17 ;;
 		*:postgresql) echo postgresql ;;
+		apt-get:redis) echo redis-server ;;
+		pacman:redis) echo valkey ;;
+		*:redis) echo redis ;;
 		esac
 	done | tr '\n' ' '
 }
 
 # apt_install installs Debian packages. PostgreSQL's would create a database
-# cluster and start it; a setting that lives as long as the installation says
-# that none is wanted.
+# cluster and start it, and Redis' would start a server; settings that live as
+# long as the installation say that neither is wanted. A Redis that was not
+# there before is not started with the system either.
 apt_install() {
+	made=
+	# shellcheck disable=SC2086 # one word per file
+	trap 'rm -f $made' EXIT
+	trap 'exit 1' HUP INT TERM
 	conf=/etc/postgresql-common/createcluster.d/50-no-main-cluster.conf
 	if [ ! -e "$conf" ]; then
+		made=$conf
 		mkdir -p "$(dirname "$conf")"
 		echo 'create_main_cluster = false' >"$conf"
-		trap 'rm -f "$conf"' EXIT
-		trap 'exit 1' HUP INT TERM
 	fi
+	policy=/usr/sbin/policy-rc.d
+	if [ ! -e "$policy" ]; then
+		made="$made $policy"
+		printf '%s\n' '#!/bin/sh' 'case " $* " in *" redis-server"*) exit 101 ;; esac' >"$policy"
+		chmod +x "$policy"
+	fi
+	before=$(redis_package)
 	apt-get update
-	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" || return
+	if [ -z "$before" ] && [ -n "$(redis_package)" ]; then
+		update-rc.d redis-server disable
+	fi
+}
+
+# redis_package prints something if Debian's package of Redis is installed.
+redis_package() {
+	dpkg-query -W -f '${db:Status-Status}\n' redis-server 2>/dev/null | grep -x installed || true
 }
 
 # get installs the kinds of things named, or says what to type and ends.
@@ -138,6 +178,7 @@ fi
 if [ "${1:-}" = databases ]; then
 	echo "tested on SQLite, $(go list -m modernc.org/sqlite)"
 	echo "tested on $(postgres_name)"
+	echo "tested on $(redis_name)"
 	exit
 fi
 
@@ -154,3 +195,4 @@ fi
 
 say "$(go env GOVERSION), $(git --version | sed 's/^git version /git /'), C compiler $(c_compiler)"
 say "$(postgres_name)"
+say "$(redis_name)"
