@@ -4,4 +4,13 @@
 //
 // The rows are the truth and the bell only a hint: a reader always reads on
 // from its last position, so a lost ring makes it slower, never wrong.
+//
+// Many readers of one log share a [Tail], which reads what is new once for all
+// of them:
+//
+//	commit ─▶ rows, feed ─▶ bell ─▶ follower ─▶ the last items ─▶ readers
+//	               └──────────── what is older ──────────────────────▶┘
+//
+// Beside that there are [Deltas], which pass on what is going on and is not
+// stored: a subscriber that is slow is told how much it missed.
 package event
