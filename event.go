@@ -111,6 +111,10 @@ type Trigger struct {
 	Run     RunID  `json:"run,omitempty"`
 	Node    string `json:"node,omitempty"`
 	Attempt int    `json:"attempt,omitempty"`
+	// By and Request say who asked for the run and by which request, where
+	// somebody did.
+	By      string `json:"by,omitempty"`
+	Request string `json:"request,omitempty"`
 }
 
 // RunWaitingData says what a parked run waits for.
@@ -210,8 +214,11 @@ type NodeWaitingData struct {
 	Detached bool `json:"detached,omitempty"`
 }
 
-// PipelineChangedData says which version a pipeline has now.
+// PipelineChangedData says which version was added to a pipeline, or published,
+// and which one is published after it.
 type PipelineChangedData struct {
-	Name    string `json:"name"`
-	Version int    `json:"version"`
+	Name      string `json:"name"`
+	Version   int    `json:"version"`
+	Published int    `json:"published,omitempty"`
+	By        string `json:"by,omitempty"`
 }

@@ -35,13 +35,15 @@ const MaxDepth = 16
 
 // RunFilter selects runs, newest first. The zero value selects the newest 50.
 type RunFilter struct {
-	Project ProjectID
-	Parent  RunID
-	Root    RunID // those that this run led to, directly or through others
-	States  []RunState
-	Dead    bool  // only dead letters: those that ended badly and that nobody has seen to
-	Before  RunID // runs older than this one: the cursor of the next page
-	Limit   int   // 0 is 50, at most 500
+	// Projects bounds what is wanted to these projects; nil does not.
+	Projects []ProjectID
+	Pipeline PipelineID
+	Parent   RunID
+	Root     RunID // those that this run led to, directly or through others
+	States   []RunState
+	Dead     bool  // only dead letters: those that ended badly and that nobody has seen to
+	Before   RunID // runs older than this one: the cursor of the next page
+	Limit    int   // 0 is 50, at most 501
 }
 
 // RunReport is a run as its log tells it: where it stands and what each node

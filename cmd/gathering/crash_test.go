@@ -238,7 +238,7 @@ func (s *siege) decide() int {
 			if account := s.service.ledger()[callOf(r.ID, path)]; account != nil && account.acted > 0 {
 				d.As, d.Output = engine.DecideDone, json.RawMessage(fmt.Sprintf(`{"body":{"call":%d}}`, account.last))
 			}
-			if err := a.Runs.Decide(s.t.Context(), r.ID, d); err != nil {
+			if _, err := a.Runs.Decide(s.t.Context(), r.ID, d); err != nil {
 				s.t.Errorf("decide %s of %s: %v", path, r.ID, err)
 			}
 		}

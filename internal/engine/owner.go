@@ -53,7 +53,7 @@ const (
 )
 
 // Owner is the one goroutine that moves a run. Its fields are set before Run
-// and not changed.
+// and not changed by others.
 type Owner struct {
 	State *State
 	Log   Log
@@ -66,6 +66,9 @@ type Owner struct {
 	// ParkAfter is the shortest wait for which a run is parked instead of held
 	// in memory.
 	ParkAfter time.Duration
+	// Quiet, once it is closed, has the owner begin nothing more and let go when
+	// the work under way has ended by itself. Nil never is.
+	Quiet <-chan struct{}
 	// Drain is how long work under way may take when the owner is told to let go.
 	Drain time.Duration
 	// MaxShared is how many bytes the results of one append bring along before it
@@ -146,6 +149,9 @@ func (o *Owner) Run(ctx context.Context, turn Turn) (Ending, error) {
 			}
 			continue
 		}
+		if o.State.holding && len(o.work) == 0 {
+			return Released, nil
+		}
 		batch := o.wait(ctx)
 		if ctx.Err() != nil {
 			stop(errReleased)
@@ -176,6 +182,9 @@ func (o *Owner) wait(ctx context.Context) []envelope {
 	}
 	select {
 	case <-ctx.Done():
+		return nil
+	case <-o.Quiet:
+		o.Quiet, o.State.holding = nil, true
 		return nil
 	case e := <-o.messages:
 		return o.more([]envelope{e})

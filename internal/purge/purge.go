@@ -20,14 +20,15 @@ const led = `WITH RECURSIVE family(id, depth, finished_at) AS (
 
 // Run deletes a run that has ended and all runs that it led to, and gives the
 // room back. Where one of these has not ended it deletes nothing and returns an
-// error of kind conflict.
-func Run(ctx context.Context, db *store.DB, id gathering.RunID) error {
+// error of kind conflict. Last is called in the transaction that deletes the
+// last of it.
+func Run(ctx context.Context, db *store.DB, id gathering.RunID, last func(tx *store.Tx) error) error {
 	ids, err := family(ctx, db, id)
 	if err != nil {
 		return err
 	}
 	for ids = append(ids, id); len(ids) > 0; {
-		done, err := some(ctx, db, ids)
+		done, err := some(ctx, db, ids, last)
 		if err != nil {
 			return fmt.Errorf("delete %s: %w", id, err)
 		}
@@ -81,8 +82,8 @@ const (
 )
 
 // some deletes what fits into one transaction and returns how many of the runs
-// are gone.
-func some(ctx context.Context, db *store.DB, ids []gathering.RunID) (done int, err error) {
+// are gone. Last is called if all are.
+func some(ctx context.Context, db *store.DB, ids []gathering.RunID, last func(tx *store.Tx) error) (done int, err error) {
 	err = db.Tx(ctx, func(tx *store.Tx) error {
 		done = 0
 		room := int64(deleteRows)
@@ -94,11 +95,11 @@ func some(ctx context.Context, db *store.DB, ids []gathering.RunID) (done int, e
 			if room -= spent; gone {
 				done++
 			}
-			if !gone || room <= 0 {
+			if done < len(ids) && (!gone || room <= 0) {
 				return nil
 			}
 		}
-		return nil
+		return last(tx)
 	})
 	return done, err
 }

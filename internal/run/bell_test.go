@@ -31,7 +31,7 @@ func TestBellBetweenInstances(t *testing.T) {
 	other := openHouse(t, storetest.Open(t, store.Options{URL: where.URL}), p)
 	cancel := func(id gathering.RunID) {
 		t.Helper()
-		if err := other.Cancel(t.Context(), id, "me"); err != nil {
+		if _, err := other.Cancel(t.Context(), id, "me"); err != nil {
 			t.Fatal(err)
 		}
 		other.wantEnd(id, gathering.RunCancelled)

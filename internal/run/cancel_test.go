@@ -37,7 +37,7 @@ func TestCancelOfARunThatNobodyHas(t *testing.T) {
 		ids["queued"] = h.start("queued")
 		h.wantState(ids["interrupted"], gathering.RunRecovering)
 		for _, id := range ids {
-			if err := h.Cancel(t.Context(), id, "me"); err != nil {
+			if _, err := h.Cancel(t.Context(), id, "me"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -77,7 +77,7 @@ func TestCancelBeforeTheLastResult(t *testing.T) {
 		for range 50 {
 			id := h.start("line")
 			c, _ := letGo.LoadOrStore(id, make(chan struct{}))
-			if err := h.Cancel(t.Context(), id, "me"); err != nil {
+			if _, err := h.Cancel(t.Context(), id, "me"); err != nil {
 				t.Fatal(err)
 			}
 			close(c.(chan struct{}))
@@ -107,7 +107,7 @@ func TestCancelOfARunThatEnds(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					err = h.Cancel(t.Context(), r.ID, "me")
+					_, err = h.Cancel(t.Context(), r.ID, "me")
 					if kind := gathering.KindOf(err); err != nil && kind != gathering.KindConflict {
 						t.Errorf("got %v, want an answer or a conflict", err)
 					}

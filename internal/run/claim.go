@@ -13,6 +13,7 @@ import (
 	"gathering/internal/codec"
 	"gathering/internal/engine"
 	"gathering/internal/event"
+	"gathering/internal/roster"
 	"gathering/internal/store"
 )
 
@@ -28,7 +29,7 @@ type claimed struct {
 // Whoever changed a row before it was locked is seen: PostgreSQL asks again
 // whether the row meets the conditions.
 const (
-	claimColumns = `SELECT ` + runColumns + `, coalesce(parent_node, ''), coalesce(concurrency_key, ''), coalesce(granted_at, 0) FROM runs
+	claimColumns = `SELECT ` + roster.Columns + `, coalesce(parent_node, ''), coalesce(concurrency_key, ''), coalesce(granted_at, 0) FROM runs
 		WHERE owner IS NULL AND ready_at IS NOT NULL AND ready_at <= $1 AND min_engine <= $2 AND ($3 = '' OR root_run = $3)`
 	claimable = claimColumns + ` AND crashes < 2 AND queue = $4 ORDER BY ready_at LIMIT $5`
 	suspected = claimColumns + ` AND crashes >= 2 ORDER BY ready_at LIMIT $4`
@@ -146,7 +147,7 @@ func (c *claiming) from(ctx context.Context, p spot, limit int) ([]claimed, erro
 			granted int64
 			err     error
 		)
-		is.run, err = scanRun(withMore{row, []any{&is.parentNode, &bound, &granted}})
+		is.run, err = roster.Scan(row, &is.parentNode, &bound, &granted)
 		is.bounded, is.early = bound != "", bound != "" && granted == 0
 		taken = append(taken, is)
 		return err
@@ -169,15 +170,6 @@ func (c *claiming) from(ctx context.Context, p spot, limit int) ([]claimed, erro
 	}
 	return taken, nil
 }
-
-// withMore scans more columns than it is asked for.
-type withMore struct {
-	store.Scanner
-
-	more []any
-}
-
-func (w withMore) Scan(dest ...any) error { return w.Scanner.Scan(append(dest, w.more...)...) }
 
 // withoutEarly leaves out the runs that wait for their place, unless it is to
 // end them. The mail of those left out stays where it is.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/audit"
 	"gathering/internal/engine"
 	"gathering/internal/event"
 	"gathering/internal/store"
@@ -31,6 +32,7 @@ type member struct {
 	consumed []gathering.InboxID
 	mail     []mail
 	snapshot *snapshot
+	entries  []gathering.AuditEntry // of a fresh run alone
 
 	since int64 // the age of the database when the owner's last commit was written, see [store.Guard]
 	quiet int64 // that at which the run had no mail, and no batch can have brought it any since; 0 is none
@@ -140,6 +142,7 @@ func (s *Service) write(ctx context.Context, members []*member) ([]error, error)
 	w.updateRuns(members)
 	w.sendMail(members)
 	w.clear(members)
+	w.audit(members)
 	w.announce(members, s.now().UnixMicro())
 	err := s.db.Run(ctx, &b)
 	if len(members) == 1 && members[0].fresh && store.IsUniqueViolation(err) {
@@ -437,6 +440,15 @@ func (w *writer) clear(members []*member) {
 		}
 	}
 	w.batch.Guarded(`DELETE FROM run_inbox WHERE run_id IN (SELECT w.run_id FROM {rows})`, guarded(text("run_id")), ended)
+}
+
+// audit writes down who started runs.
+func (w *writer) audit(members []*member) {
+	var entries []gathering.AuditEntry
+	for _, m := range members {
+		entries = append(entries, m.entries...)
+	}
+	audit.Add(w.batch, entries)
 }
 
 // announce adds the commit to the feed: the rows of members whom nobody took

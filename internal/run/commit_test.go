@@ -73,7 +73,7 @@ func TestConditionalCommit(t *testing.T) {
 				}
 				other := h.start("one")
 				if test.mail {
-					if err := h.Cancel(t.Context(), r.ID, "somebody"); err != nil {
+					if _, err := h.Cancel(t.Context(), r.ID, "somebody"); err != nil {
 						t.Fatal(err)
 					}
 				}

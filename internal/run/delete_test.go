@@ -232,17 +232,17 @@ func TestDeadLetters(t *testing.T) {
 		want("all", letters(gathering.RunFilter{}), dead[2], dead[1], dead[0])
 		want("a page", letters(gathering.RunFilter{Limit: 1, Before: dead[2]}), dead[1])
 		want("of a state", letters(gathering.RunFilter{States: []gathering.RunState{gathering.RunTimedOut}}), dead[2])
-		want("elsewhere", letters(gathering.RunFilter{Project: "elsewhere"}))
-		if err := h.Dismiss(t.Context(), dead[1], "me"); err != nil {
+		want("elsewhere", letters(gathering.RunFilter{Projects: []gathering.ProjectID{"elsewhere"}}))
+		if _, err := h.Dismiss(t.Context(), dead[1], "me"); err != nil {
 			t.Fatal(err)
 		}
 		want("one dismissed", letters(gathering.RunFilter{}), dead[2], dead[0])
 		for _, id := range []gathering.RunID{dead[1], alive} {
-			if err := h.Dismiss(t.Context(), id, "me"); gathering.KindOf(err) != gathering.KindConflict {
+			if _, err := h.Dismiss(t.Context(), id, "me"); gathering.KindOf(err) != gathering.KindConflict {
 				t.Errorf("got %v, want a conflict", err)
 			}
 		}
-		if err := h.Dismiss(t.Context(), gathering.NewRunID(time.Now()), "me"); gathering.KindOf(err) != gathering.KindNotFound {
+		if _, err := h.Dismiss(t.Context(), gathering.NewRunID(time.Now()), "me"); gathering.KindOf(err) != gathering.KindNotFound {
 			t.Errorf("got %v, want it not found", err)
 		}
 		if err := h.Delete(t.Context(), dead[0]); err != nil {

@@ -8,6 +8,7 @@ import (
 	"gathering/internal/engine"
 	"gathering/internal/event"
 	"gathering/internal/fair"
+	"gathering/internal/roster"
 	"gathering/internal/vital"
 )
 
@@ -18,10 +19,10 @@ const (
 	WholeLine  = wholeLine
 	FamilyLine = familyLine
 	Busy       = busy
-	AllRuns    = allRuns
-	DeadRuns   = deadRuns
-	ChildRuns  = childRuns
-	Family     = family
+	AllRuns    = roster.AllRuns
+	DeadRuns   = roster.DeadRuns
+	ChildRuns  = roster.ChildRuns
+	Family     = roster.Family
 )
 
 // FailBeat has the worker see another instance and then miss a beat. It returns

@@ -146,10 +146,10 @@ func TestCancelOfARunThatWaitsForItsPlace(t *testing.T) {
 		h := openHouse(t, db, p).work()
 		first, second, third := h.start("line"), h.start("line"), h.start("line")
 		await(t, "the first to work", func() bool { return p.count(string(first)) == 1 })
-		if err := h.Pause(t.Context(), second, "me"); gathering.KindOf(err) != gathering.KindConflict {
+		if _, err := h.Pause(t.Context(), second, "me"); gathering.KindOf(err) != gathering.KindConflict {
 			t.Errorf("got %v, want a conflict", err)
 		}
-		if err := h.Cancel(t.Context(), second, "me"); err != nil {
+		if _, err := h.Cancel(t.Context(), second, "me"); err != nil {
 			t.Fatal(err)
 		}
 		h.wantEnd(second, gathering.RunCancelled)

@@ -90,7 +90,7 @@ func (s *Service) holder(ctx context.Context, n New) (gathering.RunID, error) {
 
 // replace asks a run to stop and waits for its end.
 func (s *Service) replace(ctx context.Context, id gathering.RunID) error {
-	if err := s.Cancel(ctx, id, "the next run with its key"); err != nil && gathering.KindOf(err) != gathering.KindConflict {
+	if _, err := s.Cancel(ctx, id, "the next run with its key"); err != nil && gathering.KindOf(err) != gathering.KindConflict {
 		return err
 	}
 	err := s.Wait(ctx, id)

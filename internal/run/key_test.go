@@ -50,7 +50,7 @@ func TestRunKey(t *testing.T) {
 		if r, err := start(run.KeyExisting, "k"); err != nil || r.ID != next.ID {
 			t.Errorf("got %s (%v), want %s", r.ID, err, next.ID)
 		}
-		if err := h.Cancel(t.Context(), next.ID, ""); err != nil {
+		if _, err := h.Cancel(t.Context(), next.ID, ""); err != nil {
 			t.Fatal(err)
 		}
 		h.wantEnd(next.ID, gathering.RunCancelled)

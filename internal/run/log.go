@@ -21,9 +21,10 @@ type runLog struct {
 	run        gathering.Run
 	parentNode string
 	workspace  string
-	shift      *shift  // whose run it is; nil while it is nobody's
-	bounded    bool    // by a concurrency key
-	fresh      *insert // the run's row, while it is still to be inserted
+	shift      *shift                 // whose run it is; nil while it is nobody's
+	bounded    bool                   // by a concurrency key
+	fresh      *insert                // the run's row, while it is still to be inserted
+	entries    []gathering.AuditEntry // of the audit trail, that go with the row
 	inboxSeen  int64
 	quiet      int64           // see member
 	member     member          // of the commit that is being made
@@ -143,7 +144,7 @@ func (l *runLog) row(m *member, c engine.Commit) {
 		insert.run.State = c.State
 		insert.parentNode = l.parentNode
 		m.inserts = append(m.inserts, insert)
-		m.fresh = true
+		m.fresh, m.entries = true, l.entries
 		if !c.State.Terminal() {
 			return
 		}

@@ -37,7 +37,7 @@ func TestOpenCallsOfChildrenAreAskedAbout(t *testing.T) {
 		id := h.start("outer")
 		h.until(id, gathering.EventNodeUnknown, "c")
 		h.wantWhy(id, "c: it may have acted and nobody can tell")
-		if err := h.Cancel(t.Context(), id, "ann"); err != nil {
+		if _, err := h.Cancel(t.Context(), id, "ann"); err != nil {
 			t.Fatal(err)
 		}
 		h.wantEnd(id, gathering.RunCancelled)
@@ -142,7 +142,7 @@ func TestDatabaseThatNeverAnswers(t *testing.T) {
 	id := h.start("line")
 	<-begun
 	hole.Store(true)
-	if err := h.Cancel(t.Context(), id, "ann"); err != nil { // it has the owner look into its inbox
+	if _, err := h.Cancel(t.Context(), id, "ann"); err != nil { // it has the owner look into its inbox
 		t.Fatal(err)
 	}
 	await(t, "somebody to ask in vain", hanging.Load)

@@ -7,133 +7,40 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strings"
 	"time"
 
 	"gathering"
 	"gathering/internal/codec"
 	"gathering/internal/engine"
 	"gathering/internal/event"
+	"gathering/internal/roster"
 	"gathering/internal/store"
 )
 
-const runColumns = `id, project, pipeline, version, state, coalesce(owner, ''), epoch, crashes, priority, labels,
-	coalesce(parent_run, ''), root_run, depth, created_at, finished_at, ready_at, deadline`
-
-func scanRun(row store.Scanner) (gathering.Run, error) {
-	var (
-		r                         gathering.Run
-		labels                    string
-		created                   int64
-		finished, ready, deadline sql.NullInt64
-	)
-	err := row.Scan(&r.ID, &r.Project, &r.Pipeline, &r.Version, &r.State, &r.Owner, &r.Epoch, &r.Crashes, &r.Priority,
-		&labels, &r.Parent, &r.Root, &r.Depth, &created, &finished, &ready, &deadline)
-	if err != nil {
-		return gathering.Run{}, err
-	}
-	if err := json.Unmarshal([]byte(labels), &r.Labels); err != nil {
-		return gathering.Run{}, fmt.Errorf("read the labels of %s: %w", r.ID, err)
-	}
-	r.CreatedAt = time.UnixMicro(created).UTC()
-	r.FinishedAt, r.ReadyAt, r.Deadline = nullTime(finished), nullTime(ready), nullTime(deadline)
-	return r, nil
-}
-
-func nullTime(micros sql.NullInt64) *time.Time {
-	if !micros.Valid {
-		return nil
-	}
-	t := time.UnixMicro(micros.Int64).UTC()
-	return &t
-}
-
-func readRun(ctx context.Context, q store.Querier, id gathering.RunID) (gathering.Run, error) {
-	r, err := scanRun(q.QueryRow(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`, string(id)))
-	if errors.Is(err, sql.ErrNoRows) {
-		return r, gathering.NewError(gathering.KindNotFound, "there is no run %s", id)
-	}
-	if err != nil {
-		return r, fmt.Errorf("read run %s: %w", id, err)
-	}
-	return r, nil
-}
-
 // Run returns a run, or an error of kind not_found.
 func (s *Service) Run(ctx context.Context, id gathering.RunID) (gathering.Run, error) {
-	r, err := readRun(ctx, s.db.Read(), id)
+	r, err := roster.Run(ctx, s.db.Read(), id)
 	if err == nil {
 		err = s.show(ctx, &r)
 	}
 	return r, err
 }
 
-// States are a comma-separated parameter, because lists differ between the
-// databases, and so are the owners that are dead. A run's children and its family are found by indexes of their own.
-const (
-	selected = ` AND ($1 = '' OR project = $1) AND ($2 = '' OR $2 LIKE '%,' ||
-			CASE WHEN owner IS NOT NULL AND $6 LIKE '%,' || owner || ',%' THEN 'recovering' ELSE state END || ',%')
-		AND ($3 = '' OR id < $3) ORDER BY id DESC LIMIT $4`
-	allRuns   = `SELECT ` + runColumns + ` FROM runs WHERE $5 = ''` + selected
-	deadRuns  = `SELECT ` + runColumns + ` FROM runs WHERE $5 = '' AND dead_at IS NOT NULL` + selected
-	childRuns = `SELECT ` + runColumns + ` FROM runs WHERE parent_run = $5` + selected
-	family    = `SELECT ` + runColumns + ` FROM runs WHERE root_run = $5 AND depth > 0` + selected
-)
-
 // Runs returns the runs that the filter selects, newest first.
 func (s *Service) Runs(ctx context.Context, f gathering.RunFilter) ([]gathering.Run, error) {
-	states := make([]string, len(f.States))
-	for i, state := range f.States {
-		states[i] = string(state)
-	}
-	limit := f.Limit
-	if limit <= 0 {
-		limit = 50
-	}
-	query, of := allRuns, ""
-	switch {
-	case f.Dead:
-		query = deadRuns
-	case f.Parent != "":
-		query, of = childRuns, string(f.Parent)
-	case f.Root != "":
-		query, of = family, string(f.Root)
-	}
-	dead := ""
-	if len(states) > 0 {
-		var err error
-		if dead, err = s.deadOwners(ctx); err != nil {
-			return nil, err
-		}
-	}
-	rows, err := s.db.Read().Query(ctx, query,
-		string(f.Project), list(states), string(f.Before), min(limit, 500), of, dead)
-	if err != nil {
-		return nil, fmt.Errorf("list runs: %w", err)
-	}
-	var runs []gathering.Run
-	err = rows.Each(func(row store.Scanner) error {
-		r, err := scanRun(row)
-		runs = append(runs, r)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list runs: %w", err)
-	}
+	runs, err := roster.Runs(ctx, s.db.Read(), f, s.deadOwners)
 	for i := range runs {
-		if err := s.show(ctx, &runs[i]); err != nil {
-			return nil, err
+		if err == nil {
+			err = s.show(ctx, &runs[i])
 		}
 	}
-	return runs, nil
+	return runs, err
 }
 
-// list is words between commas; "" is none.
-func list(words []string) string {
-	if len(words) == 0 {
-		return ""
-	}
-	return "," + strings.Join(words, ",") + ","
+// DeadLetters returns those runs that ended badly and that nobody has seen to
+// which the filter selects, newest first, and why they did.
+func (s *Service) DeadLetters(ctx context.Context, f gathering.RunFilter) ([]roster.DeadLetter, error) {
+	return roster.DeadLetters(ctx, s.db.Read(), f)
 }
 
 // Events returns the events of a run after a sequence number, oldest first, at
@@ -235,7 +142,7 @@ func (s *Service) Watch(ctx context.Context, id gathering.RunID, after int64) it
 // more returns what follows in a log, and whether that is all there will ever be.
 func (s *Service) more(ctx context.Context, id gathering.RunID, after int64) (events []gathering.Event, over bool, err error) {
 	// The row comes first: of a run that had ended by then all events are there.
-	r, err := readRun(ctx, s.db.Read(), id)
+	r, err := roster.Run(ctx, s.db.Read(), id)
 	if err != nil {
 		return nil, false, err
 	}
@@ -328,7 +235,7 @@ func (s *Service) Wait(ctx context.Context, id gathering.RunID) error {
 	poll := time.NewTicker(watchPoll)
 	defer poll.Stop()
 	for {
-		r, err := readRun(ctx, s.db.Read(), id)
+		r, err := roster.Run(ctx, s.db.Read(), id)
 		if err != nil || r.State.Terminal() {
 			return err
 		}

@@ -113,7 +113,7 @@ func TestParentOfARunThatIsGivenUp(t *testing.T) {
 			id := h.start(pipeline)
 			h.until(id, gathering.EventNodeUnknown, "c") // nobody can fold what it did
 			h.wantWhy(id, "c: it may have acted and nobody can tell")
-			if err := h.Decide(t.Context(), id, engine.DecideMail{Node: "c", As: engine.DecideFail}); err != nil {
+			if _, err := h.Decide(t.Context(), id, engine.DecideMail{Node: "c", As: engine.DecideFail}); err != nil {
 				t.Fatal(err)
 			}
 			h.wantEnd(id, want)

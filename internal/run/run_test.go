@@ -160,17 +160,17 @@ func TestCancelStopsWork(t *testing.T) {
 		h := openHouse(t, db, p).work()
 		id := h.start("long")
 		<-began
-		if err := h.Cancel(t.Context(), id, "me"); err != nil {
+		if _, err := h.Cancel(t.Context(), id, "me"); err != nil {
 			t.Fatal(err)
 		}
 		<-stopped
 		h.until(id, gathering.EventRunCancelled, "")
 		h.wantState(id, gathering.RunCancelled)
-		err := h.Cancel(t.Context(), id, "me")
+		_, err := h.Cancel(t.Context(), id, "me")
 		if got := gathering.KindOf(err); got != gathering.KindConflict {
 			t.Errorf("got %v, want a conflict: the run has ended", err)
 		}
-		err = h.Cancel(t.Context(), "run_none", "me")
+		_, err = h.Cancel(t.Context(), "run_none", "me")
 		if got := gathering.KindOf(err); got != gathering.KindNotFound {
 			t.Errorf("got %v, want not found", err)
 		}
@@ -191,7 +191,7 @@ func TestCancelReachesParkedRunsAndTheirChildren(t *testing.T) {
 			t.Fatalf("got %d children, %v, want one", len(children), err)
 		}
 		h.until(children[0].ID, gathering.EventRunWaiting, "")
-		if err := h.Cancel(t.Context(), id, "me"); err != nil {
+		if _, err := h.Cancel(t.Context(), id, "me"); err != nil {
 			t.Fatal(err)
 		}
 		h.until(id, gathering.EventRunCancelled, "")

@@ -10,9 +10,12 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/audit"
 	"gathering/internal/codec"
 	"gathering/internal/engine"
 	"gathering/internal/event"
+	"gathering/internal/once"
+	"gathering/internal/roster"
 	"gathering/internal/store"
 	"gathering/internal/vital"
 )
@@ -130,16 +133,22 @@ func (s *Service) startOne(ctx context.Context, n New) (gathering.Run, error) {
 	if err != nil {
 		return gathering.Run{}, err
 	}
-	f := fresh{row: insertOf(r, r.CreatedAt), state: engine.NewState(graph, r.ID, r.Root, r.Project)}
+	f := fresh{row: insertOf(r, r.CreatedAt), state: engine.NewState(graph, r.ID, r.Root, r.Project), cause: "run.start"}
 	f.row.runKey = n.Key
 	f.turn, err = engine.Queue(f.state, r.CreatedAt, gathering.RunQueuedData{
 		Pipeline: n.Pipeline, Version: n.Version, Input: n.Input, Vars: n.Vars,
-		Trigger: gathering.Trigger{Kind: "manual"}, Workspace: n.Workspace,
+		Trigger: trigger(ctx), Workspace: n.Workspace,
 	})
 	if err != nil {
 		return gathering.Run{}, err
 	}
 	return s.insertFresh(ctx, f)
+}
+
+// trigger is what causes a run that somebody asks for.
+func trigger(ctx context.Context) gathering.Trigger {
+	c, _ := audit.CallerOf(ctx)
+	return gathering.Trigger{Kind: "manual", By: c.Name, Request: c.Request}
 }
 
 // newRun is the row of a new run, which is not stored yet.
@@ -154,7 +163,7 @@ func (s *Service) newRun(ctx context.Context, graph *engine.Graph, n New) (gathe
 	}
 	if r.ID == "" {
 		r.ID = gathering.NewRunID(now)
-	} else if _, err := readRun(ctx, s.db.Read(), r.ID); gathering.KindOf(err) != gathering.KindNotFound {
+	} else if _, err := roster.Run(ctx, s.db.Read(), r.ID); gathering.KindOf(err) != gathering.KindNotFound {
 		if err == nil {
 			err = gathering.NewError(gathering.KindConflict, "there is a run %s already", r.ID)
 		}
@@ -199,6 +208,7 @@ type fresh struct {
 	row   insert
 	state *engine.State // after the first turn
 	turn  engine.Turn
+	cause string // what somebody did that it comes of, as the audit trail names it
 }
 
 // insertFresh stores a run with the first turn of its log and, with a local
@@ -228,6 +238,10 @@ func (s *Service) insertFresh(ctx context.Context, f fresh) (gathering.Run, erro
 	}
 	l := newRunLog(s, r)
 	l.fresh, l.shift = &f.row, worker
+	if c, ok := audit.CallerOf(ctx); ok {
+		entry := gathering.AuditEntry{Action: f.cause, Object: string(r.ID), Project: r.Project, Reason: string(f.row.origin)}
+		l.entries = []gathering.AuditEntry{c.By(entry, r.CreatedAt)}
+	}
 	l.parentNode = state.Queued.Trigger.Node
 	l.workspace = state.Queued.Workspace // for children that this very commit starts
 	if worker != nil {
@@ -251,11 +265,12 @@ func (s *Service) insertFresh(ctx context.Context, f fresh) (gathering.Run, erro
 	return r, nil
 }
 
-// send puts an entry into a run's inbox and makes a parked run claimable. A run
-// that waits for its place can be asked for nothing but to stop.
-func (s *Service) send(ctx context.Context, id gathering.RunID, kind engine.MailKind, data []byte) error {
+// send puts an entry into a run's inbox, makes a parked run claimable and
+// returns the run as it is then. A run that waits for its place can be asked
+// for nothing but to stop.
+func (s *Service) send(ctx context.Context, id gathering.RunID, kind engine.MailKind, data []byte) (gathering.Run, error) {
 	now := s.now()
-	err := s.db.Tx(ctx, func(tx *store.Tx) error {
+	r, err := once.Do(ctx, s.db, func(tx *store.Tx) (gathering.Run, error) {
 		var n int64
 		err := tx.QueryRow(ctx, `UPDATE runs SET inbox = inbox + 1,
 			ready_at = CASE WHEN owner IS NULL THEN $2 ELSE ready_at END
@@ -263,28 +278,30 @@ func (s *Service) send(ctx context.Context, id gathering.RunID, kind engine.Mail
 			RETURNING inbox`,
 			string(id), now.UnixMicro(), string(kind)).Scan(&n)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
+			return gathering.Run{}, err
 		}
-		if err != nil {
-			r, err := readRun(ctx, tx, id)
-			if err != nil {
-				return err
-			}
-			if !r.State.Terminal() {
-				return gathering.NewError(gathering.KindConflict, "run %s waits for its turn among those with its concurrency key; until then it can only be cancelled", id)
-			}
-			return gathering.NewError(gathering.KindConflict, "run %s has ended: %s", id, r.State)
+		r, found := roster.Run(ctx, tx, id)
+		if found != nil {
+			return r, found
 		}
-		_, err = tx.Exec(ctx, `INSERT INTO run_inbox (run_id, id, kind, data, at, n) VALUES ($1, $2, $3, $4, $5, $6)`,
-			string(id), string(gathering.NewInboxID(now)), string(kind), codec.Encode(data), now.UnixMicro(), n)
-		return err
+		switch {
+		case err != nil && !r.State.Terminal():
+			return r, gathering.NewError(gathering.KindConflict, "run %s waits for its turn among those with its concurrency key; until then it can only be cancelled", id)
+		case err != nil:
+			return r, gathering.NewError(gathering.KindConflict, "run %s has ended: %s", id, r.State)
+		}
+		if _, err = tx.Exec(ctx, `INSERT INTO run_inbox (run_id, id, kind, data, at, n) VALUES ($1, $2, $3, $4, $5, $6)`,
+			string(id), string(gathering.NewInboxID(now)), string(kind), codec.Encode(data), now.UnixMicro(), n); err != nil {
+			return r, err
+		}
+		return r, audit.Record(ctx, tx, gathering.AuditEntry{Action: "run." + string(kind), Object: string(id), Project: r.Project}, now)
 	})
 	if err != nil {
-		return fmt.Errorf("send %s to %s: %w", kind, id, err)
+		return r, fmt.Errorf("send %s to %s: %w", kind, id, err)
 	}
 	s.ringMail(id)
 	s.bell.Ring(topicClaim)
-	return nil
+	return r, nil
 }
 
 // ringMail tells the owner of a run that it has mail: there is one owner, here

@@ -26,6 +26,7 @@ type shift struct {
 
 	ctx    context.Context //nolint:containedctx // the lifetime of the shift, which its owners share
 	stop   context.CancelFunc
+	quiet  <-chan struct{} // closed once nothing more is to be begun
 	owners sync.WaitGroup
 	lease  *vital.Lease
 
@@ -124,6 +125,9 @@ func (h *shift) claimLoop() {
 		select {
 		case <-rings:
 		case <-timer.C:
+		case <-h.quiet:
+			timer.Stop()
+			return
 		case <-h.ctx.Done():
 			timer.Stop()
 			return
@@ -307,7 +311,7 @@ func (h *shift) own(l *runLog, state *engine.State, turn engine.Turn) {
 func (h *shift) move(l *runLog, state *engine.State, turn engine.Turn) {
 	owner := &engine.Owner{
 		State: state, Log: l, Now: h.service.now, Bell: l.rings, Fence: h.steady,
-		ParkAfter: h.options.ParkAfter, Drain: h.options.Drain, MaxShared: h.service.maxTurn / 4, Logger: h.logger,
+		ParkAfter: h.options.ParkAfter, Quiet: h.quiet, Drain: h.options.Drain, MaxShared: h.service.maxTurn / 4, Logger: h.logger,
 	}
 	ending, err := owner.Run(h.ctx, turn)
 	h.end(l, ending, err)

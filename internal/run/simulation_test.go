@@ -274,7 +274,7 @@ func (w *world) request(r *mathrand.Rand, n int) func(context.Context, *instance
 	return func(ctx context.Context, i *instance) (string, error) {
 		switch kind {
 		case 0, 1:
-			err := i.service.Cancel(ctx, id, "somebody")
+			_, err := i.service.Cancel(ctx, id, "somebody")
 			if err == nil {
 				w.mu.Lock()
 				w.cancelled[id] = true
@@ -282,9 +282,11 @@ func (w *world) request(r *mathrand.Rand, n int) func(context.Context, *instance
 			}
 			return "cancel " + string(id), err
 		case 2, 3, 4:
-			return "pause " + string(id), i.service.Pause(ctx, id, "somebody")
+			_, err := i.service.Pause(ctx, id, "somebody")
+			return "pause " + string(id), err
 		case 5:
-			return "resume " + string(id), i.service.Resume(ctx, id, "somebody")
+			_, err := i.service.Resume(ctx, id, "somebody")
+			return "resume " + string(id), err
 		default:
 			next := w.runID(1000 + n)
 			_, err := i.service.Redrive(ctx, id, run.Again{ID: next})
@@ -422,13 +424,15 @@ func (w *world) attend(id gathering.RunID, r *mathrand.Rand) {
 	}
 	if report.State == gathering.RunPaused || report.PausedBy != "" {
 		w.asked(r, func(ctx context.Context, i *instance) (string, error) {
-			return "resume " + string(id), i.service.Resume(ctx, id, "somebody")
+			_, err := i.service.Resume(ctx, id, "somebody")
+			return "resume " + string(id), err
 		})
 	}
 	for _, path := range unknowns(report) {
 		d := engine.DecideMail{Node: path, As: pick(r, engine.DecideDone, engine.DecideRetry, engine.DecideFail)}
 		w.asked(r, func(ctx context.Context, i *instance) (string, error) {
-			return fmt.Sprintf("decide %s of %s as %s", path, id, d.As), i.service.Decide(ctx, id, d)
+			_, err := i.service.Decide(ctx, id, d)
+			return fmt.Sprintf("decide %s of %s as %s", path, id, d.As), err
 		})
 	}
 }

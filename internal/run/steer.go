@@ -14,7 +14,7 @@ import (
 // Cancel asks a run to stop. Its work is told so as soon as its owner reads
 // its inbox; a parked run is claimed for it. A run that has ended is a
 // conflict.
-func (s *Service) Cancel(ctx context.Context, id gathering.RunID, by string) error {
+func (s *Service) Cancel(ctx context.Context, id gathering.RunID, by string) (gathering.Run, error) {
 	return s.ask(ctx, id, engine.MailCancel, engine.CancelMail{By: by})
 }
 
@@ -22,37 +22,37 @@ func (s *Service) Cancel(ctx context.Context, id gathering.RunID, by string) err
 // is under way ends and is recorded, and times that are due pass; only the
 // run's own timeout does not wait. A run that has ended or is being stopped is
 // a conflict; pausing twice changes nothing.
-func (s *Service) Pause(ctx context.Context, id gathering.RunID, by string) error {
+func (s *Service) Pause(ctx context.Context, id gathering.RunID, by string) (gathering.Run, error) {
 	r, err := s.Run(ctx, id)
 	if err != nil {
-		return err
+		return gathering.Run{}, err
 	}
 	if r.State == gathering.RunCancelling {
-		return gathering.NewError(gathering.KindConflict, "run %s is being stopped", id)
+		return gathering.Run{}, gathering.NewError(gathering.KindConflict, "run %s is being stopped", id)
 	}
 	return s.ask(ctx, id, engine.MailPause, engine.PauseMail{By: by})
 }
 
 // Resume ends a pause. A run that is not paused, and was not asked to, is a
 // conflict.
-func (s *Service) Resume(ctx context.Context, id gathering.RunID, by string) error {
+func (s *Service) Resume(ctx context.Context, id gathering.RunID, by string) (gathering.Run, error) {
 	r, err := s.Run(ctx, id)
 	if err != nil {
-		return err
+		return gathering.Run{}, err
 	}
 	state, err := s.fold(ctx, r)
 	if err != nil {
-		return err
+		return gathering.Run{}, err
 	}
 	if !state.Paused() {
 		var asked int
 		err := s.db.Read().QueryRow(ctx, `SELECT count(*) FROM run_inbox WHERE run_id = $1 AND kind = $2`,
 			string(id), string(engine.MailPause)).Scan(&asked)
 		if err != nil {
-			return fmt.Errorf("look for a pause of %s: %w", id, err)
+			return gathering.Run{}, fmt.Errorf("look for a pause of %s: %w", id, err)
 		}
 		if asked == 0 {
-			return gathering.NewError(gathering.KindConflict, "run %s is not paused: %s", id, r.State)
+			return gathering.Run{}, gathering.NewError(gathering.KindConflict, "run %s is not paused: %s", id, r.State)
 		}
 	}
 	return s.ask(ctx, id, engine.MailResume, engine.ResumeMail{By: by})
@@ -61,32 +61,32 @@ func (s *Service) Resume(ctx context.Context, id gathering.RunID, by string) err
 // Decide says what became of a node whose outcome nobody knows. Errors are of
 // kind invalid, not_found and, where the outcome is not unknown any more,
 // conflict.
-func (s *Service) Decide(ctx context.Context, id gathering.RunID, d engine.DecideMail) error {
+func (s *Service) Decide(ctx context.Context, id gathering.RunID, d engine.DecideMail) (gathering.Run, error) {
 	if d.Output != nil {
 		if err := gathering.CheckJSON("output", d.Output); err != nil {
-			return err
+			return gathering.Run{}, err
 		}
 	}
 	r, err := s.Run(ctx, id)
 	if err != nil {
-		return err
+		return gathering.Run{}, err
 	}
 	state, err := s.fold(ctx, r)
 	if err != nil {
-		return err
+		return gathering.Run{}, err
 	}
 	// By the time it is taken in, somebody else may have had the node tried again.
 	if d.Attempt, err = state.CheckDecision(d); err != nil {
-		return err
+		return gathering.Run{}, err
 	}
 	return s.ask(ctx, id, engine.MailDecide, d)
 }
 
 // ask puts what is asked of a run into its inbox.
-func (s *Service) ask(ctx context.Context, id gathering.RunID, kind engine.MailKind, what any) error {
+func (s *Service) ask(ctx context.Context, id gathering.RunID, kind engine.MailKind, what any) (gathering.Run, error) {
 	data, err := json.Marshal(what)
 	if err != nil {
-		return fmt.Errorf("encode the request to %s %s: %w", kind, id, err)
+		return gathering.Run{}, fmt.Errorf("encode the request to %s %s: %w", kind, id, err)
 	}
 	return s.send(ctx, id, kind, data)
 }
@@ -123,6 +123,7 @@ func (s *Service) Redrive(ctx context.Context, id gathering.RunID, a Again) (gat
 	if err != nil {
 		return gathering.Run{}, err
 	}
+	f.cause = "run.redrive"
 	f.row.redriven, f.row.runKey = true, "redrive:"+string(old.ID)
 	next, err := s.insertFresh(ctx, f)
 	if gathering.KindOf(err) == gathering.KindConflict {
@@ -177,6 +178,8 @@ func (s *Service) again(ctx context.Context, old gathering.Run, a Again) (fresh,
 		return fresh{}, err
 	}
 	queued := was.Queued
+	asked := trigger(ctx)
+	queued.Trigger.By, queued.Trigger.Request = asked.By, asked.Request
 	if a.Input != nil {
 		queued.Input = gathering.CompactJSON(a.Input)
 	}
@@ -190,7 +193,7 @@ func (s *Service) again(ctx context.Context, old gathering.Run, a Again) (fresh,
 	if err != nil {
 		return fresh{}, err
 	}
-	f := fresh{row: insertOf(r, r.CreatedAt), state: engine.NewState(graph, r.ID, r.Root, r.Project)}
+	f := fresh{row: insertOf(r, r.CreatedAt), state: engine.NewState(graph, r.ID, r.Root, r.Project), cause: "run.fork"}
 	f.row.origin = old.ID
 	f.turn, err = engine.Fork(f.state, was, r.CreatedAt, queued, a.From)
 	return f, err

@@ -61,7 +61,7 @@ func TestPause(t *testing.T) {
 		if got := <-g.begun; got != "a" {
 			t.Fatalf("got work of %s", got)
 		}
-		if err := h.Pause(t.Context(), id, "ann"); err != nil {
+		if _, err := h.Pause(t.Context(), id, "ann"); err != nil {
 			t.Fatal(err)
 		}
 		kids, err := h.Runs(t.Context(), gathering.RunFilter{Parent: id})
@@ -75,11 +75,11 @@ func TestPause(t *testing.T) {
 			return number(t, db, `SELECT count(*) FROM runs WHERE owner IS NULL AND state = 'paused'`) == 2
 		})
 		h.wantWhy(id, "paused: until somebody resumes it; ann paused it", "c: waits for run "+string(kids[0].ID), "(paused: until somebody resumes it; "+string(id)+" paused it")
-		if err := h.Resume(t.Context(), id, "ann"); err != nil {
+		if _, err := h.Resume(t.Context(), id, "ann"); err != nil {
 			t.Fatal(err)
 		}
 		h.wantEnd(id, gathering.RunCompleted)
-		if err := h.Resume(t.Context(), id, "ann"); gathering.KindOf(err) != gathering.KindConflict {
+		if _, err := h.Resume(t.Context(), id, "ann"); gathering.KindOf(err) != gathering.KindConflict {
 			t.Errorf("resume of a run that ended: %v", err)
 		}
 		if got, want := p.count("b"), 1; got != want {
@@ -118,7 +118,7 @@ func TestDecide(t *testing.T) {
 			{engine.DecideMail{Node: "m[0]", As: "fail", Output: json.RawMessage(`1`)}, gathering.KindInvalid},
 			{engine.DecideMail{Node: "m[0]", As: "done", Output: json.RawMessage(`{`)}, gathering.KindInvalid},
 		} {
-			if err := h.Decide(t.Context(), id, refused.decision); gathering.KindOf(err) != refused.want {
+			if _, err := h.Decide(t.Context(), id, refused.decision); gathering.KindOf(err) != refused.want {
 				t.Errorf("%+v: got %v, want %s", refused.decision, err, refused.want)
 			}
 		}
@@ -126,7 +126,7 @@ func TestDecide(t *testing.T) {
 			{Node: "m[0]", As: engine.DecideDone, Output: json.RawMessage(`"mine"`), By: "ann"},
 			{Node: "m[1]", As: engine.DecideRetry, By: "ann"},
 		} {
-			if err := h.Decide(t.Context(), id, d); err != nil {
+			if _, err := h.Decide(t.Context(), id, d); err != nil {
 				t.Fatal(err)
 			}
 		}

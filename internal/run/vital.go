@@ -29,30 +29,30 @@ func (s *Service) show(ctx context.Context, r *gathering.Run) error {
 	return err
 }
 
-// deadOwners lists the owners of runs that are not alive, in the form of [list].
-func (s *Service) deadOwners(ctx context.Context) (string, error) {
+// deadOwners lists the owners of runs that are not alive.
+func (s *Service) deadOwners(ctx context.Context) ([]gathering.InstanceID, error) {
 	rows, err := s.db.Read().Query(ctx, `SELECT DISTINCT owner FROM runs WHERE owner IS NOT NULL`)
 	if err != nil {
-		return "", fmt.Errorf("look who owns runs: %w", err)
+		return nil, fmt.Errorf("look who owns runs: %w", err)
 	}
-	var owners, dead []string
+	var owners, dead []gathering.InstanceID
 	err = rows.Each(func(row store.Scanner) error {
-		var owner string
+		var owner gathering.InstanceID
 		err := row.Scan(&owner)
 		owners = append(owners, owner)
 		return err
 	})
 	if err != nil {
-		return "", fmt.Errorf("look who owns runs: %w", err)
+		return nil, fmt.Errorf("look who owns runs: %w", err)
 	}
 	for _, owner := range owners {
-		alive, err := s.alive(ctx, gathering.InstanceID(owner))
+		alive, err := s.alive(ctx, owner)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		if !alive {
 			dead = append(dead, owner)
 		}
 	}
-	return list(dead), nil
+	return dead, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -93,6 +94,8 @@ type Worker struct {
 	ctx     context.Context //nolint:containedctx // the lifetime of the worker, which its shifts share
 	stop    context.CancelFunc
 	ended   chan struct{}
+	quiet   chan struct{} // closed by Drain
+	hush    func()        // closes quiet, once
 	proofs  vital.Proofs
 }
 
@@ -116,8 +119,9 @@ func (s *Service) Work(ctx context.Context, o WorkerOptions) (*Worker, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	w := &Worker{service: s, options: o, ended: make(chan struct{})}
-	w.ctx, w.stop = context.WithCancel(context.WithoutCancel(ctx))
+	w := &Worker{service: s, options: o, ended: make(chan struct{}), quiet: make(chan struct{})}
+	w.hush = sync.OnceFunc(func() { close(w.quiet) })
+	w.ctx, w.stop = context.WithCancel(context.Background()) // who starts it does nothing of what it does
 	first, err := w.begin(ctx)
 	if err != nil {
 		w.stop()
@@ -125,6 +129,27 @@ func (s *Service) Work(ctx context.Context, o WorkerOptions) (*Worker, error) {
 	}
 	go w.loop(first)
 	return w, nil
+}
+
+// Drain takes no more runs and begins nothing more in those it has, lets the
+// work under way end by itself until ctx ends, and stops.
+func (w *Worker) Drain(ctx context.Context) {
+	w.hush()
+	if current := w.service.local.current.Load(); current != nil {
+		current.mu.Lock()
+		current.over = true
+		current.mu.Unlock()
+		settled := make(chan struct{})
+		go func() {
+			current.owners.Wait()
+			close(settled)
+		}()
+		select {
+		case <-settled:
+		case <-ctx.Done():
+		}
+	}
+	w.Stop()
 }
 
 // Stop ends the work under way, lets go of what is left and returns when all
@@ -180,6 +205,7 @@ func (w *Worker) begin(ctx context.Context) (*shift, error) {
 		owned:    make(map[gathering.RunID]gathering.ProjectID),
 		turns:    fair.New[gathering.ProjectID](),
 		lease:    vital.NewLease(w.term(), time.Now),
+		quiet:    w.quiet,
 	}
 	h.logger = w.service.logger.With(slog.String("instance", string(h.instance)))
 	h.ctx, h.stop = context.WithCancel(w.ctx)
