@@ -17,8 +17,17 @@ type (
 	RunID string
 	// PipelineID names a stored pipeline, as in pip_0ab….
 	PipelineID string
-	// ProjectID names a project, as in prj_0ab…, or [DefaultProject].
+	// ProjectID names a project by a word that was chosen when it was made, as
+	// [DefaultProject].
 	ProjectID string
+	// UserID names a user, as in usr_0ab….
+	UserID string
+	// SessionID names what a sign-in began, as in ses_0ab….
+	SessionID string
+	// TokenID names an API token, as in tok_0ab…. It is not the token.
+	TokenID string
+	// ProviderID names a stored provider of models, as in prv_0ab….
+	ProviderID string
 	// InstanceID names one start of one process, as in ins_0ab….
 	InstanceID string
 	// InboxID names one entry of a run's inbox, as in box_0ab….
@@ -39,6 +48,18 @@ func NewInstanceID(now time.Time) InstanceID { return InstanceID("ins_" + random
 
 // NewInboxID returns a fresh ID that sorts after those made before now.
 func NewInboxID(now time.Time) InboxID { return InboxID("box_" + randomUUID(now)) }
+
+// NewUserID returns a fresh ID that sorts after those made before now.
+func NewUserID(now time.Time) UserID { return UserID("usr_" + randomUUID(now)) }
+
+// NewSessionID returns a fresh ID that sorts after those made before now.
+func NewSessionID(now time.Time) SessionID { return SessionID("ses_" + randomUUID(now)) }
+
+// NewTokenID returns a fresh ID that sorts after those made before now.
+func NewTokenID(now time.Time) TokenID { return TokenID("tok_" + randomUUID(now)) }
+
+// NewProviderID returns a fresh ID that sorts after those made before now.
+func NewProviderID(now time.Time) ProviderID { return ProviderID("prv_" + randomUUID(now)) }
 
 // ValidRunID reports whether id has the form of a run's ID.
 func ValidRunID(id RunID) bool {

@@ -13,6 +13,7 @@ type Pipeline struct {
 	Project   ProjectID  `json:"project"`
 	Name      string     `json:"name"` // unique within its project
 	Published int        `json:"published"`
+	Revision  int64      `json:"revision"` // counts the changes
 	CreatedAt time.Time  `json:"created_at"`
 	UpdatedAt time.Time  `json:"updated_at"`
 }

@@ -1,12 +1,9 @@
 package api
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -18,6 +15,7 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/httpx"
 )
 
 // socketName is the control socket within a data directory.
@@ -30,24 +28,17 @@ type Control struct {
 	done   sync.WaitGroup
 }
 
-// ServeControl listens on DIR/control.sock, which this process's user alone
-// may open. The caller holds the directory, so that a socket which is there
+// ServeControl serves a handler, [API.Local], on DIR/control.sock, which this
+// process's user alone may open. The caller holds the directory, so that a socket which is there
 // already belongs to a process that died; it is replaced.
-func ServeControl(dir string, services Services, logger *slog.Logger) (*Control, error) {
+func ServeControl(dir string, handler http.Handler, logger *slog.Logger) (*Control, error) {
 	listener, err := listen(dir)
 	if err != nil {
 		return nil, gathering.NewError(gathering.KindUnavailable, "the control socket cannot be made in the data directory").WithCause(err)
 	}
 	c := &Control{
-		path: filepath.Join(dir, socketName),
-		server: &http.Server{
-			Handler:           NewHandler(services, logger),
-			ReadHeaderTimeout: 5 * time.Second,
-			ReadTimeout:       30 * time.Second,
-			WriteTimeout:      30 * time.Second,
-			IdleTimeout:       time.Minute,
-			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelError),
-		},
+		path:   filepath.Join(dir, socketName),
+		server: httpx.NewServer(handler, logger),
 	}
 	c.done.Go(func() {
 		if err := c.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -138,69 +129,4 @@ func shorten(dir string) (short string, done func(), err error) {
 		return "", nil, err
 	}
 	return short, done, nil
-}
-
-// Client speaks to the process that holds a data directory.
-type Client struct{ dir string }
-
-// NewClient returns a client of the process that holds dir, an absolute path.
-func NewClient(dir string) *Client { return &Client{dir} }
-
-func (c *Client) get(ctx context.Context, path string, answer any) error {
-	return c.do(ctx, http.MethodGet, path, nil, answer)
-}
-
-// post sends a body, nil for none.
-func (c *Client) post(ctx context.Context, path string, body, answer any) error {
-	if body == nil {
-		return c.do(ctx, http.MethodPost, path, nil, answer)
-	}
-	data, err := json.Marshal(body)
-	if err != nil {
-		return fmt.Errorf("ask the process that holds the directory: %w", err)
-	}
-	return c.do(ctx, http.MethodPost, path, data, answer)
-}
-
-// maxAnswer bounds an answer in bytes.
-const maxAnswer = maxValueBody
-
-func (c *Client) do(ctx context.Context, method, path string, sent []byte, answer any) error {
-	transport := &http.Transport{DialContext: c.dial}
-	defer transport.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, method, "http://control"+Prefix+path, bytes.NewReader(sent))
-	if err != nil {
-		return fmt.Errorf("ask the process that holds the directory: %w", err)
-	}
-	response, err := (&http.Client{Transport: transport, Timeout: 30 * time.Second}).Do(request)
-	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return gathering.NewError(gathering.KindUnavailable, "the process that holds the data directory cannot be reached").WithCause(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	if err != nil {
-		return gathering.NewError(gathering.KindUnavailable, "the process that holds the data directory broke off").WithCause(err)
-	}
-	if response.StatusCode >= http.StatusBadRequest {
-		return readProblem(response.StatusCode, body)
-	}
-	if response.StatusCode == http.StatusNoContent {
-		return nil
-	}
-	if err := json.Unmarshal(body, answer); err != nil {
-		return fmt.Errorf("read the answer of the process that holds the directory: %w", err)
-	}
-	return nil
-}
-
-func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	short, done, err := shorten(c.dir)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(short, socketName))
 }

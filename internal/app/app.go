@@ -14,12 +14,13 @@ import (
 	"gathering"
 	"gathering/internal/agent"
 	"gathering/internal/breaker"
-	"gathering/internal/definition"
+	"gathering/internal/launch"
 	"gathering/internal/llm"
 	"gathering/internal/llm/offline"
 	"gathering/internal/llm/provider"
 	"gathering/internal/node"
 	"gathering/internal/pipeline"
+	"gathering/internal/project"
 	"gathering/internal/run"
 	"gathering/internal/safedial"
 	"gathering/internal/store"
@@ -50,16 +51,15 @@ type Options struct {
 
 // App is the whole, without a worker until Work is called.
 type App struct {
-	DB        *store.DB
-	Pipelines *pipeline.Store
-	Catalog   *node.Catalog
-	Runs      *run.Service
-	Models    *llm.Models
-	Tools     *tool.Registry
-	Breakers  *breaker.Store    // as they are stored
-	Circuits  *breaker.Registry // as this process uses them; on its own where it only reads
-	Data      string            // absolute
-	logger    *slog.Logger
+	*launch.Launcher
+
+	DB       *store.DB
+	Projects *project.Store
+	Breakers *breaker.Store    // as they are stored
+	Circuits *breaker.Registry // as this process uses them; on its own where it only reads
+	Data     string            // absolute
+
+	options Options
 }
 
 // Open puts the parts together. Close the result.
@@ -80,8 +80,9 @@ func Open(ctx context.Context, o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{DB: db, Models: models, Tools: tools, Circuits: circuits, Data: data, logger: o.Logger}
+	a := &App{Launcher: &launch.Launcher{Models: models, Tools: tools}, DB: db, Circuits: circuits, Data: data, options: o}
 	a.Breakers = &breaker.Store{DB: db, Now: o.Now}
+	a.Projects = &project.Store{DB: db, Now: o.Now}
 	a.Pipelines = &pipeline.Store{DB: db, Now: o.Now}
 	a.Catalog, err = node.NewCatalog(a.Pipelines, &node.Binder{
 		Tools:  tools,
@@ -162,37 +163,6 @@ func (a *App) Close() error {
 	return a.DB.Close()
 }
 
-// Checker is what definitions of a project are checked against.
-func (a *App) Checker(ctx context.Context, project gathering.ProjectID) *definition.Checker {
-	c := NewChecker(a.Models, a.Tools)
-	c.Pipeline = func(name string) bool {
-		_, err := a.Pipelines.ByName(ctx, project, name)
-		return err == nil
-	}
-	return c
-}
-
-// NewChecker is what definitions are checked against where nothing is stored.
-func NewChecker(models *llm.Models, tools *tool.Registry) *definition.Checker {
-	c := &definition.Checker{
-		Kinds:    node.Kinds(),
-		Model:    models.Check,
-		Agent:    func(string) bool { return false },
-		Pipeline: func(string) bool { return false },
-		Tool: func(name string) (gathering.ToolSpec, bool) {
-			t, ok := tools.Lookup(name)
-			if !ok {
-				return gathering.ToolSpec{}, false
-			}
-			return t.Spec(), true
-		},
-	}
-	for _, spec := range tools.Specs() {
-		c.Tools = append(c.Tools, spec.Name)
-	}
-	return c
-}
-
 // CheckFile checks a pipeline file and those it refers to, without a database.
 func CheckFile(ctx context.Context, o Options, path string) (*gathering.Definition, error) {
 	o = o.withDefaults()
@@ -204,7 +174,7 @@ func CheckFile(ctx context.Context, o Options, path string) (*gathering.Definiti
 	if err != nil {
 		return nil, err
 	}
-	files := pipeline.Files{Checker: NewChecker(models, tools)}
+	files := pipeline.Files{Checker: launch.NewChecker(models, tools)}
 	return files.Load(ctx, path)
 }
 
@@ -221,46 +191,4 @@ func ToolSpecs(o Options) ([]gathering.ToolSpec, error) {
 		return nil, err
 	}
 	return tools.Specs(), nil
-}
-
-// SaveFile checks and stores a pipeline file and those it refers to.
-func (a *App) SaveFile(ctx context.Context, project gathering.ProjectID, path string) (gathering.Pipeline, error) {
-	var saved gathering.Pipeline
-	files := pipeline.Files{
-		Checker: a.Checker(ctx, project),
-		Save: func(ctx context.Context, def *gathering.Definition) error {
-			var err error
-			saved, err = a.Pipelines.Save(ctx, project, def)
-			return err
-		},
-	}
-	_, err := files.Load(ctx, path)
-	return saved, err
-}
-
-// Save checks and stores a definition.
-func (a *App) Save(ctx context.Context, project gathering.ProjectID, document []byte) (gathering.Pipeline, error) {
-	def, err := a.Checker(ctx, project).Load(document)
-	if err != nil {
-		return gathering.Pipeline{}, err
-	}
-	return a.Pipelines.Save(ctx, project, def)
-}
-
-// Start starts a run of a pipeline's published version, after checking its
-// input and that the vars it overrides exist.
-func (a *App) Start(ctx context.Context, p gathering.Pipeline, n run.New) (gathering.Run, error) {
-	def, err := a.Catalog.Definition(ctx, p.ID, p.Published)
-	if err != nil {
-		return gathering.Run{}, err
-	}
-	if err := definition.CheckInput(def, n.Input); err != nil {
-		return gathering.Run{}, err
-	}
-	if err := checkVars(def, n.Vars); err != nil {
-		return gathering.Run{}, err
-	}
-	n.Project, n.Pipeline, n.Version = p.Project, p.ID, p.Published
-	n.Input = gathering.CompactJSON(n.Input)
-	return a.Runs.Start(ctx, n)
 }

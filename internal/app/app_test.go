@@ -304,7 +304,7 @@ func TestSavedPipelinesKnowOneAnother(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := a.Save(t.Context(), "prj_other", []byte(parent)); gathering.KindOf(err) != gathering.KindInvalid {
+		if _, err := a.Save(t.Context(), "other", []byte(parent)); gathering.KindOf(err) != gathering.KindInvalid {
 			t.Errorf("got %v in a project without that pipeline, want invalid", err)
 		}
 		work(t, a)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/audit"
 	"gathering/internal/event"
 	"gathering/internal/store"
 )
@@ -184,7 +185,7 @@ func write(ctx context.Context, tx *store.Tx, r row) error {
 		r.name, string(state), r.since.UnixMicro(), until, r.failures, r.reason, r.by, r.seq); err != nil {
 		return err
 	}
-	return event.Append(ctx, tx, gathering.Event{Stream: stream(r.name), Seq: r.seq, Type: kind, At: r.since}, data)
+	return audit.Tell(ctx, tx, gathering.Event{Stream: stream(r.name), Seq: r.seq, Type: kind, At: r.since}, data, gathering.AuditEntry{Reason: r.reason})
 }
 
 func stream(name string) string { return "breaker:" + name }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"gathering/internal/audit"
 	"gathering/internal/bench"
 )
 
@@ -33,7 +34,7 @@ func (c *benchRunsCmd) Run(ctx context.Context, s *shell) error {
 	}
 	ctx, stop := s.interruptible(ctx)
 	defer stop()
-	result, err := bench.Runs(ctx, bench.Options{
+	result, err := bench.Runs(audit.Nobody(ctx), bench.Options{
 		App: s.appOptions(), Nodes: c.Nodes, Inflight: c.Inflight, Duration: c.Duration, Stored: c.Stored,
 	})
 	if ctx.Err() != nil {

@@ -74,7 +74,7 @@ func TestBreakersUsage(t *testing.T) {
 	}{
 		"no name":           {[]string{"trip", "openai"}, "name: must be as"},
 		"a time before now": {[]string{"trip", "tool:time.now", "--for=-1s"}, "--for must be above 0s"},
-		"a limit of none":   {[]string{"history", "tool:time.now", "--limit", "0"}, "--limit must be from 1 to 1000"},
+		"a limit of none":   {[]string{"history", "tool:time.now", "--limit", "0"}, "--limit must be from 1 to 500"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -55,7 +55,8 @@ type runsDismissCmd struct {
 func (c *runsDismissCmd) Run(ctx context.Context, s *shell) error {
 	return s.doToEach(ctx, c.IDs, "dismissed", change{
 		here: func(ctx context.Context, x *session, id gathering.RunID) error {
-			return x.Runs.Dismiss(ctx, id, commandLine)
+			_, err := x.Runs.Dismiss(ctx, id, commandLine)
+			return err
 		},
 		there: func(ctx context.Context, client *api.Client, id gathering.RunID) error {
 			return client.DismissRun(ctx, id)

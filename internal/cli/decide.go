@@ -21,7 +21,7 @@ func (c *runsPauseCmd) Run(ctx context.Context, s *shell) error {
 
 // here pauses a run and works on it until what is under way has ended.
 func (c *runsPauseCmd) here(ctx context.Context, x *session, r gathering.Run) error {
-	if err := x.Runs.Pause(ctx, r.ID, commandLine); err != nil {
+	if _, err := x.Runs.Pause(ctx, r.ID, commandLine); err != nil {
 		return err
 	}
 	if r.Root != r.ID {
@@ -69,7 +69,7 @@ func (c *runsDecideCmd) Run(ctx context.Context, s *shell) error {
 	}
 	here := func(ctx context.Context, x *session, r gathering.Run) error {
 		mail := engine.DecideMail{Node: d.Node, As: d.As, Output: d.Output, By: commandLine}
-		if err := x.Runs.Decide(ctx, r.ID, mail); err != nil {
+		if _, err := x.Runs.Decide(ctx, r.ID, mail); err != nil {
 			return err
 		}
 		return x.recorded(r.ID, x.goOn(ctx, r, errand{toRest: true}))

@@ -81,6 +81,9 @@ func (c *demoCmd) model(ctx context.Context, s *shell) (ref, why string) {
 
 func saveDemo(ctx context.Context, x *session, model string) (gathering.Pipeline, error) {
 	var p gathering.Pipeline
+	if err := x.Projects.Ensure(ctx, demo.Project); err != nil {
+		return p, err
+	}
 	documents, err := demo.Documents(model)
 	if err != nil {
 		return p, err

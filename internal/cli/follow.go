@@ -285,7 +285,7 @@ func (f *follower) interrupt(ctx context.Context, signal os.Signal) (left bool, 
 	if signal == syscall.SIGINT && !f.asked {
 		f.asked = true
 		f.shell.tell("cancelling %s; Ctrl-C again leaves the rest of that for later", f.root.Run)
-		err := f.session.Runs.Cancel(ctx, f.root.Run, commandLine)
+		_, err := f.session.Runs.Cancel(ctx, f.root.Run, commandLine)
 		switch gathering.KindOf(err) {
 		case gathering.KindConflict: // it has ended meanwhile
 			return false, nil

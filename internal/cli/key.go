@@ -28,7 +28,7 @@ func (x *session) startNew(ctx context.Context, p gathering.Pipeline, n run.New)
 		return r, nil
 	}
 	x.shell.tell("stopping %s, which has the key", r.ID)
-	if err := x.Runs.Cancel(ctx, r.ID, commandLine); err != nil && gathering.KindOf(err) != gathering.KindConflict {
+	if _, err := x.Runs.Cancel(ctx, r.ID, commandLine); err != nil && gathering.KindOf(err) != gathering.KindConflict {
 		return r, err
 	}
 	patience, cancel := context.WithTimeout(ctx, stopping)

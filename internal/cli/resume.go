@@ -28,7 +28,7 @@ func (c *runsResumeCmd) Run(ctx context.Context, s *shell) error {
 
 // here ends a pause and works on the run.
 func (c *runsResumeCmd) here(ctx context.Context, x *session, r gathering.Run) error {
-	err := x.Runs.Resume(ctx, r.ID, commandLine)
+	_, err := x.Runs.Resume(ctx, r.ID, commandLine)
 	if err != nil && (r.State.Terminal() || gathering.KindOf(err) != gathering.KindConflict) {
 		return err
 	}

@@ -48,6 +48,9 @@ func (c *runCmd) Run(ctx context.Context, s *shell) error {
 	e := execution{
 		shell: s,
 		save: func(ctx context.Context, x *session) (gathering.Pipeline, error) {
+			if err := x.Projects.Ensure(ctx, gathering.ProjectID(c.Project)); err != nil {
+				return gathering.Pipeline{}, err
+			}
 			p, err := x.SaveFile(ctx, gathering.ProjectID(c.Project), s.path(c.File))
 			return p, noFile(c.File, err)
 		},

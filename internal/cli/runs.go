@@ -43,7 +43,7 @@ func (c *runsListCmd) Run(ctx context.Context, s *shell) error {
 		return err
 	}
 	return s.reading(ctx, func(ctx context.Context, x *session) error {
-		runs, err := x.list(ctx, gathering.RunFilter{Project: gathering.ProjectID(c.Project), States: c.State, Dead: c.Dead, Limit: c.Limit})
+		runs, err := x.list(ctx, gathering.RunFilter{Projects: projects(c.Project), States: c.State, Dead: c.Dead, Limit: c.Limit})
 		if err != nil {
 			return err
 		}
@@ -55,6 +55,14 @@ func (c *runsListCmd) Run(ctx context.Context, s *shell) error {
 		}
 		return s.runTable(runs)
 	})
+}
+
+// projects is the one that is wanted; nil is all.
+func projects(wanted string) []gathering.ProjectID {
+	if wanted == "" {
+		return nil
+	}
+	return []gathering.ProjectID{gathering.ProjectID(wanted)}
 }
 
 // listing is a list as a document.

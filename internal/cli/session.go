@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"strings"
+	"sync"
+	"time"
 
 	"gathering"
 	"gathering/internal/api"
 	"gathering/internal/app"
+	"gathering/internal/httpx"
 	"gathering/internal/run"
 	"gathering/internal/store"
 )
@@ -20,6 +24,7 @@ type session struct {
 	shell   *shell
 	worker  *run.Worker
 	control *api.Control
+	front   *app.Front // once somebody asked by the control socket
 }
 
 func (s *shell) appOptions() app.Options {
@@ -66,15 +71,34 @@ func (s *shell) openToRead(ctx context.Context) (*session, error) {
 // work begins to work on runs: on one and those it leads to, or with "" on all.
 func (x *session) work(ctx context.Context, only gathering.RunID) error {
 	if x.onSQLite() {
-		control, err := api.ServeControl(x.Data, api.Services{
-			Runs: x.Runs, Steering: x.Runs, Repeating: x.App, DeadLetters: x.Runs, Breakers: x.Circuits,
-		}, x.shell.logger)
+		control, err := x.serveControl(ctx)
 		if err != nil {
 			x.shell.logger.WarnContext(ctx, "other commands cannot steer this process", slog.String("error", err.Error()))
 		}
 		x.control = control
 	}
 	return x.workOn(ctx, only)
+}
+
+// serveControl has other commands steer this process. What that takes is put
+// together when the first one asks.
+func (x *session) serveControl(ctx context.Context) (*api.Control, error) {
+	opened := sync.OnceValues(func() (http.Handler, error) {
+		front, err := x.OpenFront(context.WithoutCancel(ctx), app.FrontOptions{Version: x.shell.Version})
+		if err != nil {
+			return nil, err
+		}
+		x.front = front
+		return front.API.Local(), nil
+	})
+	return api.ServeControl(x.Data, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler, err := opened()
+		if err != nil {
+			httpx.WriteProblem(w, r, err)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	}), x.shell.logger)
 }
 
 // workOn begins to work on other runs than before.
@@ -103,8 +127,24 @@ func (x *session) close() error {
 		x.worker.Stop()
 		x.worker = nil
 	}
-	return errors.Join(err, x.Close())
+	return errors.Join(err, x.seal(), x.Close())
 }
+
+// seal seals the audit trail, where nobody else does.
+func (x *session) seal() error {
+	if x.DB.ReadOnly() || !x.DB.Exclusive() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), sealing)
+	defer cancel()
+	if x.front != nil {
+		return x.front.Stop(ctx)
+	}
+	return x.Seal(ctx)
+}
+
+// sealing is how long the end of a command may take to seal what it did.
+const sealing = 10 * time.Second
 
 // settled shows a run as it is: its row says that it is running until somebody
 // notices that its owner died.

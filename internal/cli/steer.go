@@ -106,7 +106,7 @@ func (s *shell) steerRun(ctx context.Context, given string, here, there func(ctx
 
 // here cancels a run and works on it until it has ended.
 func (c *runsCancelCmd) here(ctx context.Context, x *session, r gathering.Run) error {
-	if err := x.Runs.Cancel(ctx, r.ID, commandLine); err != nil {
+	if _, err := x.Runs.Cancel(ctx, r.ID, commandLine); err != nil {
 		return err
 	}
 	if r.Root != r.ID {

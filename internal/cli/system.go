@@ -17,6 +17,8 @@ import (
 	"github.com/alecthomas/kong"
 
 	"gathering"
+	"gathering/internal/audit"
+	"gathering/internal/cli/ask"
 	"gathering/internal/config"
 	"gathering/internal/progress"
 )
@@ -65,7 +67,9 @@ func Run(ctx context.Context, s System) int {
 	sh.Stdout = sh.output
 	command, err := sh.parse()
 	if err == nil && command != nil {
+		ctx = audit.WithCaller(ctx, audit.Caller{Actor: commandLine, Name: commandLine})
 		command.BindTo(ctx, (*context.Context)(nil))
+		command.BindTo(console{sh}, (*ask.Console)(nil))
 		err = command.Run(sh)
 	}
 	return sh.exit(ctx, err)
@@ -86,6 +90,8 @@ type options struct {
 	Data      string `default:"data" placeholder:"DIR" help:"Directory of the database and files."`
 	Database  string `placeholder:"URL" help:"Use PostgreSQL instead: postgres://…"`
 	Config    string `placeholder:"FILE" help:"YAML file of flags by name, such as data: /srv/gathering."`
+	Server    string `placeholder:"URL" help:"Ask the service there instead: https://…"`
+	Token     string `placeholder:"TOKEN" help:"API token to ask with, gat_…"`
 	LogFormat string `enum:"text,json" default:"text" help:"Form of the log on standard error: text or json."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"warn" help:"Least severe entries that are logged: debug, info, warn or error."`
 	// Beat is how often a worker says that it is alive; 0 is the worker's default.
@@ -96,16 +102,20 @@ type options struct {
 type grammar struct {
 	options
 
-	Demo     demoCmd     `cmd:"" help:"Run the demo pipeline over a directory's files and git history."`
-	Run      runCmd      `cmd:"" help:"Check and store a pipeline file and run it to the end."`
-	Validate validateCmd `cmd:"" help:"Tell every fault of pipeline files."`
-	Runs     runsCmd     `cmd:"" help:"Look at runs and steer them."`
-	Breakers breakersCmd `cmd:"" help:"Look at circuit breakers, open and close them."`
-	Kinds    kindsCmd    `cmd:"" help:"Tell the kinds of node and their fields."`
-	Tools    toolsCmd    `cmd:"" help:"Tell the tools that nodes and agents may call."`
-	Bench    benchCmd    `cmd:"" help:"Measure how fast this machine and its database are."`
-	Migrate  migrateCmd  `cmd:"" help:"Bring the database's schema up to date."`
-	Version  versionCmd  `cmd:"" help:"Tell which build this is."`
+	Demo     demoCmd      `cmd:"" help:"Run the demo pipeline over a directory's files and git history."`
+	Run      runCmd       `cmd:"" help:"Check and store a pipeline file and run it to the end."`
+	Validate validateCmd  `cmd:"" help:"Tell every fault of pipeline files."`
+	Runs     runsCmd      `cmd:"" help:"Look at runs and steer them."`
+	Breakers ask.Breakers `cmd:"" help:"Look at circuit breakers, open and close them."`
+	Serve    serveCmd     `cmd:"" help:"Run the service: the API, and a worker."`
+	User     ask.Users    `cmd:"" help:"Look at users, make and change them."`
+	Token    ask.Tokens   `cmd:"" help:"Look at API tokens, make them and take them back."`
+	Audit    ask.Audit    `cmd:"" help:"Look at the audit trail and verify it."`
+	Kinds    kindsCmd     `cmd:"" help:"Tell the kinds of node and their fields."`
+	Tools    toolsCmd     `cmd:"" help:"Tell the tools that nodes and agents may call."`
+	Bench    benchCmd     `cmd:"" help:"Measure how fast this machine and its database are."`
+	Migrate  migrateCmd   `cmd:"" help:"Bring the database's schema up to date."`
+	Version  versionCmd   `cmd:"" help:"Tell which build this is."`
 }
 
 const description = "Runs pipelines of agents, tools and plain steps, and does not lose them."

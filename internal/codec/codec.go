@@ -12,8 +12,10 @@ import (
 const (
 	raw            = 0
 	compressedZstd = 1
-	encrypted      = 2 // reserved
 )
+
+// Encrypted is the first byte of what a keyring encrypted.
+const Encrypted = 2
 
 const (
 	compressFrom = 2 << 10  // bytes; what is shorter gains too little
@@ -80,8 +82,8 @@ func Decode(stored []byte) ([]byte, error) {
 			return nil, fmt.Errorf("decode a stored document: %w", err)
 		}
 		return document, nil
-	case encrypted:
-		return nil, fmt.Errorf("decode a stored document: it is encrypted and no key is set")
+	case Encrypted:
+		return nil, fmt.Errorf("decode a stored document: it is encrypted")
 	}
 	return nil, fmt.Errorf("decode a stored document: its header %#x is unknown", stored[0])
 }

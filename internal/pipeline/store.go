@@ -12,9 +12,10 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/audit"
 	"gathering/internal/codec"
 	"gathering/internal/definition"
-	"gathering/internal/event"
+	"gathering/internal/once"
 	"gathering/internal/store"
 )
 
@@ -28,95 +29,175 @@ type Store struct {
 // its name and publishes it. A definition that the published version holds
 // already adds none; one that an older version holds publishes that.
 func (s *Store) Save(ctx context.Context, project gathering.ProjectID, def *gathering.Definition) (gathering.Pipeline, error) {
-	document, err := definition.Encode(def)
+	p, err := s.put(ctx, put{project: project, def: def, make: true, publish: true})
+	return p.Pipeline, err
+}
+
+// Create stores a checked definition as the first version of a new pipeline
+// and publishes it. A name that another one of the project has is a conflict.
+func (s *Store) Create(ctx context.Context, project gathering.ProjectID, def *gathering.Definition) (gathering.Pipeline, error) {
+	p, err := s.put(ctx, put{project: project, def: def, make: true, fresh: true, publish: true})
+	return p.Pipeline, err
+}
+
+// Change says of which revision of a pipeline something is changed, 0 is any,
+// and whether a new version is published.
+type Change struct {
+	Revision int64
+	Publish  bool
+}
+
+// Add stores a checked definition, which has the name of the pipeline, as a
+// version of it. One that another version holds already adds none and is that.
+func (s *Store) Add(ctx context.Context, p gathering.Pipeline, def *gathering.Definition, c Change) (gathering.Pipeline, gathering.Version, error) {
+	if def.Name != p.Name {
+		return p, gathering.Version{}, gathering.NewError(gathering.KindInvalid, "the definition has another name than the pipeline").
+			WithFields(gathering.FieldError{Field: "definition.name", Problem: "must be " + p.Name})
+	}
+	added, err := s.put(ctx, put{project: p.Project, def: def, publish: c.Publish, revision: c.Revision})
+	return added.Pipeline, added.Version, err
+}
+
+// put is a definition that is to be stored.
+type put struct {
+	project  gathering.ProjectID
+	def      *gathering.Definition
+	make     bool // a pipeline if there is none
+	fresh    bool // there must be none
+	publish  bool
+	revision int64
+}
+
+// added is a pipeline with the version that holds a definition.
+type added struct {
+	Pipeline gathering.Pipeline
+	Version  gathering.Version
+}
+
+func (s *Store) put(ctx context.Context, o put) (added, error) {
+	name := o.def.Name
+	document, err := definition.Encode(o.def)
 	if err != nil {
-		return gathering.Pipeline{}, fmt.Errorf("save pipeline %s: %w", def.Name, err)
+		return added{}, fmt.Errorf("save pipeline %s: %w", name, err)
 	}
 	sum := sha256.Sum256(document)
 	v := gathering.Version{Hash: hex.EncodeToString(sum[:]), Document: document}
-	var p gathering.Pipeline
-	err = s.DB.Tx(ctx, func(tx *store.Tx) error {
-		var err error
-		p, err = s.save(ctx, tx, project, def.Name, v)
-		return err
-	})
+	a, err := once.Do(ctx, s.DB, func(tx *store.Tx) (added, error) { return s.add(ctx, tx, o, v) })
 	if err != nil {
-		return gathering.Pipeline{}, fmt.Errorf("save pipeline %s: %w", def.Name, err)
+		return a, fmt.Errorf("save pipeline %s: %w", name, err)
 	}
-	return p, nil
+	return a, nil
 }
 
-func (s *Store) save(ctx context.Context, tx *store.Tx, project gathering.ProjectID, name string, v gathering.Version) (gathering.Pipeline, error) {
-	now := s.Now().UTC().Truncate(time.Microsecond)
-	// The insert locks the name, so that two who save it at once follow one another.
-	_, err := tx.Exec(ctx, `INSERT INTO pipelines (id, project, name, published, seq, created_at, updated_at)
-		VALUES ($1, $2, $3, 0, 0, $4, $4) ON CONFLICT (project, name) DO NOTHING`,
-		string(gathering.NewPipelineID(now)), string(project), name, now.UnixMicro())
-	if err != nil {
-		return gathering.Pipeline{}, err
+func (s *Store) add(ctx context.Context, tx *store.Tx, o put, v gathering.Version) (added, error) {
+	now := s.now()
+	if o.make {
+		if err := s.make(ctx, tx, o, now); err != nil {
+			return added{}, err
+		}
 	}
-	p, seq, err := scan(tx.QueryRow(ctx, `SELECT `+columns+` FROM pipelines WHERE project = $1 AND name = $2`+
-		tx.Dialect().ForUpdate(), string(project), name))
-	if err != nil {
-		return p, err
+	p, err := scan(tx.QueryRow(ctx, `SELECT `+columns+` FROM pipelines WHERE project = $1 AND name = $2`+tx.Dialect().ForUpdate(),
+		string(o.project), o.def.Name))
+	if err := found(err, "there is no pipeline %q", o.def.Name); err != nil {
+		return added{}, err
+	}
+	if o.revision != 0 && o.revision != p.Revision {
+		return added{}, errStale()
+	}
+	v, isNew, err := s.version(ctx, tx, p.ID, v, now)
+	if err != nil || (!isNew && (!o.publish || v.Number == p.Published)) {
+		return added{p, v}, err
 	}
 	kind := gathering.EventPipelineUpdated
-	if p.Published == 0 {
+	if p.Revision == 0 {
 		kind = gathering.EventPipelineCreated
 	}
-	number, err := s.version(ctx, tx, p.ID, v, now)
-	if err != nil || number == p.Published {
-		return p, err
+	if o.publish {
+		p.Published = v.Number
 	}
-	p.Published, p.UpdatedAt = number, now
-	if _, err := tx.Exec(ctx, `UPDATE pipelines SET published = $2, seq = $3, updated_at = $4 WHERE id = $1`,
-		string(p.ID), number, seq+1, now.UnixMicro()); err != nil {
-		return p, err
-	}
-	return p, event.Append(ctx, tx, gathering.Event{Stream: string(p.ID), Seq: seq + 1, Type: kind, At: now},
-		gathering.PipelineChangedData{Name: name, Version: number})
+	p.UpdatedAt = now
+	err = write(ctx, tx, &p, kind, gathering.PipelineChangedData{Version: v.Number})
+	return added{p, v}, err
 }
 
-// version returns the number of the version with that content, which it adds
-// if there is none.
-func (s *Store) version(ctx context.Context, tx *store.Tx, id gathering.PipelineID, v gathering.Version, now time.Time) (int, error) {
-	var number int
-	err := tx.QueryRow(ctx, `SELECT number FROM pipeline_versions WHERE pipeline = $1 AND hash = $2
-		ORDER BY number DESC LIMIT 1`, string(id), v.Hash).Scan(&number)
-	if err == nil || !errors.Is(err, sql.ErrNoRows) {
-		return number, err
+func (s *Store) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
+
+func errStale() error {
+	return gathering.NewError(gathering.KindConflict, "it was changed by somebody else meanwhile: read it again").WithCode(gathering.CodePrecondition)
+}
+
+// make makes the pipeline of a definition's name unless there is one. The
+// insert locks the name, so that two who save it at once follow one another.
+func (s *Store) make(ctx context.Context, tx *store.Tx, o put, now time.Time) error {
+	var project string
+	err := tx.QueryRow(ctx, `SELECT id FROM projects WHERE id = $1`+tx.Dialect().Locking("FOR KEY SHARE"), string(o.project)).Scan(&project)
+	if err := found(err, "there is no project %s", string(o.project)); err != nil {
+		return err
 	}
+	made, err := tx.Exec(ctx, `INSERT INTO pipelines (id, project, name, published, seq, created_at, updated_at)
+		VALUES ($1, $2, $3, 0, 0, $4, $4) ON CONFLICT (project, name) DO NOTHING`,
+		string(gathering.NewPipelineID(now)), string(o.project), o.def.Name, now.UnixMicro())
+	if err == nil && made == 0 && o.fresh {
+		err = gathering.NewError(gathering.KindConflict, "the project has a pipeline %q already", o.def.Name)
+	}
+	return err
+}
+
+// version returns the version with that content, which it adds if there is none.
+func (s *Store) version(
+	ctx context.Context, tx *store.Tx, id gathering.PipelineID, v gathering.Version, now time.Time,
+) (stored gathering.Version, isNew bool, err error) {
+	stored, err = scanVersion(tx.QueryRow(ctx, `SELECT `+versionColumns+` FROM pipeline_versions WHERE pipeline = $1 AND hash = $2
+		ORDER BY number DESC LIMIT 1`, string(id), v.Hash))
+	if err == nil || !errors.Is(err, sql.ErrNoRows) {
+		return stored, false, err
+	}
+	v.Pipeline, v.CreatedAt = id, now
 	if err := tx.QueryRow(ctx, `SELECT coalesce(max(number), 0) + 1 FROM pipeline_versions WHERE pipeline = $1`,
-		string(id)).Scan(&number); err != nil {
-		return 0, err
+		string(id)).Scan(&v.Number); err != nil {
+		return v, false, err
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO pipeline_versions (pipeline, number, hash, document, created_at) VALUES ($1, $2, $3, $4, $5)`,
-		string(id), number, v.Hash, codec.Encode(v.Document), now.UnixMicro())
-	return number, err
+		string(id), v.Number, v.Hash, codec.Encode(v.Document), now.UnixMicro())
+	return v, true, err
+}
+
+// write stores what a locked pipeline becomes, and tells of it.
+func write(ctx context.Context, tx *store.Tx, p *gathering.Pipeline, kind gathering.EventType, data gathering.PipelineChangedData) error {
+	p.Revision++
+	if _, err := tx.Exec(ctx, `UPDATE pipelines SET published = $2, seq = $3, updated_at = $4 WHERE id = $1`,
+		string(p.ID), p.Published, p.Revision, p.UpdatedAt.UnixMicro()); err != nil {
+		return err
+	}
+	c, _ := audit.CallerOf(ctx)
+	data.Name, data.Published, data.By = p.Name, p.Published, c.Name
+	return audit.Tell(ctx, tx, gathering.Event{Stream: string(p.ID), Seq: p.Revision, Type: kind, At: p.UpdatedAt}, data, gathering.AuditEntry{
+		Project: p.Project, Reason: fmt.Sprintf("version %d, published %d", data.Version, p.Published),
+	})
 }
 
 const columns = `id, project, name, published, seq, created_at, updated_at`
 
-func scan(row store.Scanner) (gathering.Pipeline, int64, error) {
+func scan(row store.Scanner) (gathering.Pipeline, error) {
 	var (
-		p                     gathering.Pipeline
-		seq, created, updated int64
+		p                gathering.Pipeline
+		created, updated int64
 	)
-	err := row.Scan(&p.ID, &p.Project, &p.Name, &p.Published, &seq, &created, &updated)
+	err := row.Scan(&p.ID, &p.Project, &p.Name, &p.Published, &p.Revision, &created, &updated)
 	p.CreatedAt, p.UpdatedAt = time.UnixMicro(created).UTC(), time.UnixMicro(updated).UTC()
-	return p, seq, err
+	return p, err
 }
 
 // ByName returns a pipeline of a project, or an error of kind not_found.
 func (s *Store) ByName(ctx context.Context, project gathering.ProjectID, name string) (gathering.Pipeline, error) {
-	p, _, err := scan(s.DB.Read().QueryRow(ctx, `SELECT `+columns+` FROM pipelines WHERE project = $1 AND name = $2`,
+	p, err := scan(s.DB.Read().QueryRow(ctx, `SELECT `+columns+` FROM pipelines WHERE project = $1 AND name = $2`,
 		string(project), name))
 	return p, found(err, "there is no pipeline %q", name)
 }
 
 // Pipeline returns a pipeline, or an error of kind not_found.
 func (s *Store) Pipeline(ctx context.Context, id gathering.PipelineID) (gathering.Pipeline, error) {
-	p, _, err := scan(s.DB.Read().QueryRow(ctx, `SELECT `+columns+` FROM pipelines WHERE id = $1`, string(id)))
+	p, err := scan(s.DB.Read().QueryRow(ctx, `SELECT `+columns+` FROM pipelines WHERE id = $1`, string(id)))
 	return p, found(err, "there is no pipeline %s", string(id))
 }
 

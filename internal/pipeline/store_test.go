@@ -12,6 +12,7 @@ import (
 	"gathering"
 	"gathering/internal/event"
 	"gathering/internal/pipeline"
+	"gathering/internal/project"
 	"gathering/internal/store"
 	"gathering/internal/store/storetest"
 )
@@ -53,6 +54,15 @@ func (s *shop) save(name string, content int) gathering.Pipeline {
 		s.t.Fatal(err)
 	}
 	return p
+}
+
+// project makes a project.
+func (s *shop) project(id gathering.ProjectID) {
+	s.t.Helper()
+	projects := project.Store{DB: s.DB, Now: s.Now}
+	if err := projects.Ensure(s.t.Context(), id); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // content is what a version holds.
@@ -124,7 +134,7 @@ func TestSave(t *testing.T) {
 		first := s.save("triage", 1)
 		moment := begin.Add(time.Second).Truncate(time.Microsecond)
 		want := gathering.Pipeline{
-			ID: first.ID, Project: gathering.DefaultProject, Name: "triage", Published: 1, CreatedAt: moment, UpdatedAt: moment,
+			ID: first.ID, Project: gathering.DefaultProject, Name: "triage", Published: 1, Revision: 1, CreatedAt: moment, UpdatedAt: moment,
 		}
 		if diff := cmp.Diff(want, first); diff != "" || first.ID == "" {
 			t.Errorf("the first save (-want +got):\n%s", diff)
@@ -169,14 +179,15 @@ func TestNamesBelongToProjects(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		s := openShop(t, db)
 		mine := s.save("triage", 1)
-		theirs, err := s.Save(t.Context(), "prj_other", define("triage", 1))
+		s.project("other")
+		theirs, err := s.Save(t.Context(), "other", define("triage", 1))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if theirs.ID == mine.ID || theirs.Published != 1 || theirs.Project != "prj_other" {
+		if theirs.ID == mine.ID || theirs.Published != 1 || theirs.Project != "other" {
 			t.Errorf("got %+v beside %+v, want a pipeline of its own", theirs, mine)
 		}
-		if got, err := s.ByName(t.Context(), "prj_other", "triage"); err != nil || got != theirs {
+		if got, err := s.ByName(t.Context(), "other", "triage"); err != nil || got != theirs {
 			t.Errorf("got %+v, %v, want %+v", got, err, theirs)
 		}
 	})
@@ -189,7 +200,7 @@ func TestNotFound(t *testing.T) {
 		p := s.save("triage", 1)
 		tests := map[string]func() error{
 			"name":    func() error { _, err := s.ByName(t.Context(), gathering.DefaultProject, "none"); return err },
-			"project": func() error { _, err := s.ByName(t.Context(), "prj_other", "triage"); return err },
+			"project": func() error { _, err := s.ByName(t.Context(), "other", "triage"); return err },
 			"ID":      func() error { _, err := s.Pipeline(t.Context(), "pip_none"); return err },
 			"version": func() error { _, err := s.Definition(t.Context(), p.ID, 2); return err },
 			"version of an unknown ID": func() error {

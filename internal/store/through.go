@@ -52,6 +52,9 @@ func (db *DB) Through(gate Gate) (through *DB, cut func()) {
 // database: it holds the lock of its directory.
 func (db *DB) Exclusive() bool { return db.directory != nil }
 
+// ReadOnly reports whether the database is open for reading alone.
+func (db *DB) ReadOnly() bool { return db.readOnly }
+
 // view is a backend behind a gate.
 type view struct {
 	backend

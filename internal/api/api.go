@@ -1,0 +1,179 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"gathering"
+	"gathering/internal/audit"
+	"gathering/internal/auth"
+	"gathering/internal/breaker"
+	"gathering/internal/httpx"
+	"gathering/internal/keyring"
+	"gathering/internal/launch"
+	"gathering/internal/project"
+	"gathering/internal/ratelimit"
+	"gathering/internal/store"
+)
+
+// Prefix is what every route of a resource begins with.
+const Prefix = "/api/v1"
+
+// Options are what the routes need. All but those that say otherwise must be set.
+type Options struct {
+	DB       *store.DB
+	Auth     *auth.Service
+	Projects *project.Store
+	Launcher *launch.Launcher
+	Circuits *breaker.Registry
+	Breakers *breaker.Store
+	Repeats  *audit.Repeats
+	Ring     *keyring.Ring
+	Anchor   audit.Anchor
+	Limiter  *ratelimit.Limiter
+	Limits   Limits
+	Logger   *slog.Logger
+	Now      func() time.Time
+	Version  string
+	// Proxies are believed in what they say of clients. The zero value is none.
+	Proxies httpx.Proxies
+	// Hosts are by which names the service may be asked. Nil is any.
+	Hosts *httpx.Hosts
+	// Ready reports whether the service takes work; nil is always.
+	Ready func(ctx context.Context) error
+}
+
+// Limits are how often requests may come, by what they are for. Zero fields
+// mean the default named.
+type Limits struct {
+	SignIn ratelimit.Rate // 10 a minute
+	Write  ratelimit.Rate // 30 a minute
+	Read   ratelimit.Rate // 120 a minute
+	Token  ratelimit.Rate // of an API token, whatever it asks; 600 a minute
+}
+
+func (l Limits) withDefaults() Limits {
+	standard := func(r *ratelimit.Rate, requests int) {
+		if *r == (ratelimit.Rate{}) {
+			*r = ratelimit.Rate{Requests: requests, Per: time.Minute}
+		}
+	}
+	standard(&l.SignIn, 10)
+	standard(&l.Write, 30)
+	standard(&l.Read, 120)
+	standard(&l.Token, 600)
+	return l
+}
+
+// API is the routes.
+type API struct {
+	Options
+
+	mux        *http.ServeMux
+	huma       huma.API
+	operations []Operation
+}
+
+// New returns the routes.
+func New(o Options) *API {
+	o.Limits = o.Limits.withDefaults()
+	strict()
+	a := &API{Options: o, mux: http.NewServeMux()}
+	a.huma = humago.New(a.mux, a.config())
+	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		httpx.WriteProblem(w, r, gathering.NewError(gathering.KindNotFound, "there is no such route"))
+	})
+	a.signInRoutes()
+	a.accountRoutes()
+	a.userRoutes()
+	a.tokenRoutes()
+	a.projectRoutes()
+	a.auditRoutes()
+	a.pipelineRoutes()
+	a.runRoutes()
+	a.deadLetterRoutes()
+	a.breakerRoutes()
+	a.catalogueRoutes()
+	a.healthRoutes()
+	a.documentRoutes()
+	return a
+}
+
+// strict sets what the library has one setting for in the whole program: that
+// the names of fields are what they are, and how its errors are written.
+//
+//nolint:gochecknoglobals // the library's settings are such, and are set once
+var strict = sync.OnceFunc(func() {
+	huma.ValidateStrictCasing = true
+	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
+		return libraryProblem(status, message, errs)
+	}
+	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
+		f := libraryProblem(status, message, errs)
+		f.meet(ctx.Context())
+		return f
+	}
+})
+
+func (a *API) config() huma.Config {
+	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	schemas.RegisterTypeAlias(reflect.TypeFor[gathering.Duration](), reflect.TypeFor[string]())
+	return huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title: "GatheRing", Version: a.Version, Description: description,
+				License: &huma.License{Name: "MIT", Identifier: "MIT"},
+			},
+			Servers: []*huma.Server{{URL: "/"}},
+			Components: &huma.Components{
+				Schemas: schemas,
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					"bearer": {Type: "http", Scheme: "bearer", Description: "An access token of a sign-in, or an API token (gat_…)."},
+					"cookie": {Type: "apiKey", In: "cookie", Name: accessCookie, Description: "Set by a sign-in that asked for cookies."},
+				},
+			},
+			Tags: tags(),
+		},
+		Formats:                      map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+	}
+}
+
+// Operations lists what the routes can be asked, in the order of the paths.
+func (a *API) Operations() []Operation {
+	return slices.SortedFunc(slices.Values(a.operations), func(x, y Operation) int {
+		return slices.Compare([]string{x.Path, x.Method}, []string{y.Path, y.Method})
+	})
+}
+
+// Public is the routes for the network.
+func (a *API) Public() http.Handler {
+	next := http.Handler(a.mux)
+	if a.Hosts != nil {
+		next = a.Hosts.Guard(next)
+	}
+	next = compressed(next)
+	next = httpx.Secure(next, httpx.Policy{Proxies: a.Proxies})
+	return httpx.Log(next, a.Logger, a.Proxies)
+}
+
+// Local is the routes for who owns the data.
+func (a *API) Local() http.Handler {
+	system := &gathering.Principal{System: true}
+	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), localKey{}, system)))
+	})
+	return httpx.Log(next, a.Logger, httpx.Proxies{})
+}
+
+type localKey struct{}

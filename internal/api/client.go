@@ -1,0 +1,320 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"gathering"
+	"gathering/internal/audit"
+	"gathering/internal/httpx"
+)
+
+// Client asks a service: the process that holds a data directory, one
+// elsewhere, or this one. That it cannot be reached is an error of kind
+// unavailable.
+type Client struct {
+	base      string
+	token     string
+	transport http.RoundTripper
+	who       string // for people: whom it asks
+}
+
+// NewClient returns a client of the process that holds dir, an absolute path,
+// by its control socket.
+func NewClient(dir string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		short, done, err := shorten(dir)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(short, socketName))
+	}
+	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
+	return &Client{base: "http://control", transport: transport, who: "the process that holds the data directory"}
+}
+
+// NewRemote returns a client of the service at a URL, as whoever the token
+// stands for.
+func NewRemote(service, token string) (*Client, error) {
+	u, err := url.Parse(service)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.User != nil {
+		return nil, gathering.NewError(gathering.KindInvalid, "the service cannot be asked").
+			WithFields(gathering.FieldError{Field: "server", Problem: "must be a URL, as https://gathering.example.com"})
+	}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
+	return &Client{base: strings.TrimSuffix(u.String(), "/"), token: token, transport: transport, who: "the service at " + u.Host}, nil
+}
+
+// NewLocal returns a client of a handler of this process, [API.Local].
+func NewLocal(handler http.Handler) *Client {
+	return &Client{base: "http://here", transport: direct{handler}, who: "this process"}
+}
+
+// direct asks a handler without a network.
+type direct struct{ handler http.Handler }
+
+// RoundTrip implements [http.RoundTripper].
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	w := &kept{response: http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: r}}
+	d.handler.ServeHTTP(w, r)
+	w.response.Body = io.NopCloser(&w.body)
+	return &w.response, nil
+}
+
+// kept is an answer that is kept until it is whole.
+type kept struct {
+	response http.Response
+	begun    bool
+	body     bytes.Buffer
+}
+
+func (k *kept) Header() http.Header { return k.response.Header }
+
+func (k *kept) WriteHeader(status int) {
+	if !k.begun {
+		k.begun, k.response.StatusCode = true, status
+	}
+}
+
+func (k *kept) Write(p []byte) (int, error) {
+	k.begun = true
+	return k.body.Write(p)
+}
+
+// patience is how long an answer may take.
+const patience = 90 * time.Second
+
+// maxAnswer bounds an answer in bytes.
+const maxAnswer = 4 * maxValueBody
+
+// do asks for something. Sent is the body, nil for none; the answer is read
+// into answer, which may be nil.
+func (c *Client) do(ctx context.Context, method, path string, sent, answer any) error {
+	var body io.Reader
+	if sent != nil {
+		data, err := json.Marshal(sent)
+		if err != nil {
+			return fmt.Errorf("ask %s: %w", c.who, err)
+		}
+		body = bytes.NewReader(data)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, c.base+Prefix+path, body)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", c.who, err)
+	}
+	if sent != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	response, err := (&http.Client{Transport: c.transport, Timeout: patience}).Do(r)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return gathering.NewError(gathering.KindUnavailable, "%s cannot be reached", c.who).WithCause(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return gathering.NewError(gathering.KindUnavailable, "%s broke off", c.who).WithCause(err)
+	}
+	if response.StatusCode >= http.StatusBadRequest {
+		return httpx.ReadProblem(response.StatusCode, text)
+	}
+	if answer == nil || response.StatusCode == http.StatusNoContent {
+		return nil
+	}
+	if err := json.Unmarshal(text, answer); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", c.who, err)
+	}
+	return nil
+}
+
+// ask is do of a route that answers with a T.
+func ask[T any](ctx context.Context, c *Client, method, path string, sent any) (T, error) {
+	var answer T
+	err := c.do(ctx, method, path, sent, &answer)
+	return answer, err
+}
+
+// all asks for every page of a list. Of is its other parameters.
+func all[T any](ctx context.Context, c *Client, path string, of url.Values) ([]T, error) {
+	items := []T{}
+	query := url.Values{"limit": {"500"}}
+	maps.Copy(query, of)
+	for {
+		p, err := ask[Page[T]](ctx, c, http.MethodGet, path+"?"+query.Encode(), nil)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, p.Items...)
+		if p.NextCursor == "" {
+			return items, nil
+		}
+		query.Set("cursor", p.NextCursor)
+	}
+}
+
+func pathOfRun(id gathering.RunID, rest string) string {
+	return "/runs/" + url.PathEscape(string(id)) + rest
+}
+
+// WhyRun says what a run waits for, as the process that works on it sees it.
+func (c *Client) WhyRun(ctx context.Context, id gathering.RunID) (gathering.Why, error) {
+	return ask[gathering.Why](ctx, c, http.MethodGet, pathOfRun(id, "/why"), nil)
+}
+
+// CancelRun asks a run to stop and returns it as it was then.
+func (c *Client) CancelRun(ctx context.Context, id gathering.RunID) (gathering.Run, error) {
+	return ask[gathering.Run](ctx, c, http.MethodPost, pathOfRun(id, "/cancel"), nil)
+}
+
+// PauseRun asks a run to begin nothing more and returns it as it was then.
+func (c *Client) PauseRun(ctx context.Context, id gathering.RunID) (gathering.Run, error) {
+	return ask[gathering.Run](ctx, c, http.MethodPost, pathOfRun(id, "/pause"), nil)
+}
+
+// ResumeRun ends a pause and returns the run as it was then.
+func (c *Client) ResumeRun(ctx context.Context, id gathering.RunID) (gathering.Run, error) {
+	return ask[gathering.Run](ctx, c, http.MethodPost, pathOfRun(id, "/resume"), nil)
+}
+
+// DecideRun says what became of a node whose outcome nobody knows, and returns
+// the run as it was then.
+func (c *Client) DecideRun(ctx context.Context, id gathering.RunID, d Decision) (gathering.Run, error) {
+	return ask[gathering.Run](ctx, c, http.MethodPost, pathOfRun(id, "/decide"), d)
+}
+
+// RedriveRun returns a new run that goes on where another did not end well.
+func (c *Client) RedriveRun(ctx context.Context, id gathering.RunID, order RedriveOrder) (gathering.Run, error) {
+	return ask[gathering.Run](ctx, c, http.MethodPost, pathOfRun(id, "/redrive"), order)
+}
+
+// ForkRun returns a new run that repeats another from some nodes on.
+func (c *Client) ForkRun(ctx context.Context, id gathering.RunID, order ForkOrder) (gathering.Run, error) {
+	return ask[gathering.Run](ctx, c, http.MethodPost, pathOfRun(id, "/fork"), order)
+}
+
+// DismissRun takes a run off the dead letters.
+func (c *Client) DismissRun(ctx context.Context, id gathering.RunID) error {
+	return c.do(ctx, http.MethodPost, pathOfRun(id, "/dismiss"), nil, nil)
+}
+
+// DeleteRun deletes a run that has ended.
+func (c *Client) DeleteRun(ctx context.Context, id gathering.RunID) error {
+	return c.do(ctx, http.MethodDelete, pathOfRun(id, ""), nil, nil)
+}
+
+// DeadLetters returns a page of the runs that ended badly, the newest first,
+// and the cursor of the page that follows, "" for none. The first has none.
+func (c *Client) DeadLetters(ctx context.Context, cursor string, limit int) ([]DeadLetter, string, error) {
+	query := url.Values{"limit": {strconv.Itoa(limit)}}
+	if cursor != "" {
+		query.Set("cursor", cursor)
+	}
+	p, err := ask[Page[DeadLetter]](ctx, c, http.MethodGet, "/dead-letters?"+query.Encode(), nil)
+	return p.Items, p.NextCursor, err
+}
+
+// Breakers returns every breaker that the process knows.
+func (c *Client) Breakers(ctx context.Context) ([]gathering.Breaker, error) {
+	return all[gathering.Breaker](ctx, c, "/breakers", nil)
+}
+
+// TripBreaker opens a breaker.
+func (c *Client) TripBreaker(ctx context.Context, name string, order TripOrder) (gathering.Breaker, error) {
+	return ask[gathering.Breaker](ctx, c, http.MethodPost, "/breakers/"+url.PathEscape(name)+"/trip", order)
+}
+
+// ResetBreaker closes a breaker.
+func (c *Client) ResetBreaker(ctx context.Context, name string) (gathering.Breaker, error) {
+	return ask[gathering.Breaker](ctx, c, http.MethodPost, "/breakers/"+url.PathEscape(name)+"/reset", nil)
+}
+
+// Users returns every user.
+func (c *Client) Users(ctx context.Context) ([]gathering.User, error) {
+	return all[gathering.User](ctx, c, "/users", nil)
+}
+
+// UserByEmail returns the user who has an e-mail address.
+func (c *Client) UserByEmail(ctx context.Context, email string) (gathering.User, error) {
+	users, err := all[gathering.User](ctx, c, "/users", url.Values{"email": {email}})
+	if err == nil && len(users) == 0 {
+		err = gathering.NewError(gathering.KindNotFound, "there is no user %s", email)
+	}
+	if err != nil {
+		return gathering.User{}, err
+	}
+	return users[0], nil
+}
+
+// CreateUser makes a user.
+func (c *Client) CreateUser(ctx context.Context, n NewUser) (gathering.User, error) {
+	return ask[gathering.User](ctx, c, http.MethodPost, "/users", n)
+}
+
+// UpdateUser changes a user.
+func (c *Client) UpdateUser(ctx context.Context, id gathering.UserID, u UserUpdate) (gathering.User, error) {
+	return ask[gathering.User](ctx, c, http.MethodPatch, "/users/"+url.PathEscape(string(id)), u)
+}
+
+// SetPassword gives a user another password.
+func (c *Client) SetPassword(ctx context.Context, id gathering.UserID, password string) error {
+	return c.do(ctx, http.MethodPost, "/users/"+url.PathEscape(string(id))+"/password", Password{password}, nil)
+}
+
+// Tokens returns every API token of a user; "*" is of all users.
+func (c *Client) Tokens(ctx context.Context, user gathering.UserID) ([]gathering.Token, error) {
+	return all[gathering.Token](ctx, c, "/tokens", url.Values{"user": {string(user)}})
+}
+
+// CreateToken makes an API token.
+func (c *Client) CreateToken(ctx context.Context, n NewToken) (IssuedToken, error) {
+	return ask[IssuedToken](ctx, c, http.MethodPost, "/tokens", n)
+}
+
+// DeleteToken takes an API token back.
+func (c *Client) DeleteToken(ctx context.Context, id gathering.TokenID) error {
+	return c.do(ctx, http.MethodDelete, "/tokens/"+url.PathEscape(string(id)), nil, nil)
+}
+
+// Audit returns audit entries, the newest first: those of actor, action and
+// object, at most limit of them.
+func (c *Client) Audit(ctx context.Context, f gathering.AuditFilter) ([]gathering.AuditEntry, error) {
+	query := url.Values{"limit": {strconv.Itoa(f.Limit)}}
+	for name, value := range map[string]string{"actor": f.Actor, "action": f.Action, "object": f.Object} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	p, err := ask[Page[gathering.AuditEntry]](ctx, c, http.MethodGet, "/audit?"+query.Encode(), nil)
+	return p.Items, err
+}
+
+// VerifyAudit says what is wrong with the audit trail.
+func (c *Client) VerifyAudit(ctx context.Context) (audit.Report, error) {
+	return ask[audit.Report](ctx, c, http.MethodGet, "/audit/verify", nil)
+}
+
+// BreakerHistory returns the last events of a breaker, the oldest first.
+func (c *Client) BreakerHistory(ctx context.Context, name string, limit int) ([]gathering.Event, error) {
+	p, err := ask[Page[gathering.Event]](ctx, c, http.MethodGet, "/breakers/"+url.PathEscape(name)+"/history?limit="+strconv.Itoa(limit), nil)
+	return p.Items, err
+}

@@ -1,0 +1,50 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+const description = "GatheRing runs pipelines of agents, tools and plain steps, and does not lose them. " +
+	"Errors are problem documents (RFC 9457). Lists come in pages: give next_cursor back as cursor. " +
+	"Writes may bear an Idempotency-Key; what can be edited has an ETag, which If-Match holds a change against."
+
+// Tags group the operations.
+const (
+	tagSignIn    = "sign-in"
+	tagPeople    = "people"
+	tagProjects  = "projects"
+	tagPipelines = "pipelines"
+	tagRuns      = "runs"
+	tagBreakers  = "breakers"
+	tagCatalogue = "catalogue"
+	tagHealth    = "health"
+)
+
+func tags() []*huma.Tag {
+	return []*huma.Tag{
+		{Name: tagSignIn, Description: "Who one is"},
+		{Name: tagPeople, Description: "Users, API tokens and the audit trail"},
+		{Name: tagProjects, Description: "What everything belongs to, and who has which roles there"},
+		{Name: tagPipelines, Description: "Stored definitions, their versions, publishing"},
+		{Name: tagRuns, Description: "Starting, watching and steering runs"},
+		{Name: tagBreakers, Description: "Circuit breakers of what runs call"},
+		{Name: tagCatalogue, Description: "What pipelines can be made of"},
+		{Name: tagHealth, Description: "How the service is"},
+	}
+}
+
+// documentRoutes come last: the document holds the routes before them.
+func (a *API) documentRoutes() {
+	text, err := json.Marshal(a.huma.OpenAPI())
+	if err != nil {
+		panic(err) // it is made of constants and types
+	}
+	a.mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-cache")
+		_, _ = w.Write(text) // a client that is gone needs no answer
+	})
+}

@@ -1,0 +1,434 @@
+package auth
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"gathering"
+	"gathering/internal/audit"
+	"gathering/internal/keyring"
+	"gathering/internal/store"
+)
+
+// How long what comes from a sign-in is good.
+const (
+	AccessLifetime  = 15 * time.Minute
+	SessionLifetime = 14 * 24 * time.Hour // since the last refresh
+	MaxSession      = 90 * 24 * time.Hour // since the sign-in
+	// refreshGrace is how long after a refresh the token that it used is only
+	// refused. A program that refreshes twice at once has not been robbed.
+	refreshGrace = 10 * time.Second
+)
+
+// Grant is what a sign-in or a refresh gives.
+type Grant struct {
+	Access  string
+	Expires time.Time // of Access
+	Refresh string
+	Session gathering.Session
+	User    gathering.User
+}
+
+// Where says from where somebody signs in.
+type Where struct {
+	Address string
+	Network string // what the addresses around have in common
+	Agent   string
+}
+
+// SignIn begins a session. Whatever is wrong, the account, the password or
+// that it is disabled, the error and the time it takes are the same.
+func (s *Service) SignIn(ctx context.Context, email, password string, from Where) (Grant, error) {
+	now := s.now()
+	account, _ := normalEmail(email)
+	if account == "" {
+		account = "nobody" // no account's name; it is locked out like one
+	}
+	if err := s.admit(ctx, account, from, now); err != nil {
+		s.repeats.Record(ctx, gathering.AuditEntry{
+			Action: string(gathering.EventSignedIn), ActorName: account, Outcome: gathering.OutcomeDenied, Reason: "too many failures before it",
+		})
+		return Grant{}, err
+	}
+	u, hash, err := s.credentials(ctx, account)
+	if err != nil {
+		return Grant{}, err
+	}
+	matches, stale, err := s.hasher.check(ctx, password, hash)
+	if err != nil {
+		return Grant{}, err
+	}
+	if !matches || !u.Active {
+		return Grant{}, s.refuse(ctx, u, account, from)
+	}
+	fresh := ""
+	if stale {
+		if fresh, err = s.hasher.hash(ctx, password); err != nil {
+			return Grant{}, err
+		}
+	}
+	return s.begin(ctx, u.ID, fresh, from, []string{accountKey(account), networkKey(account, from)})
+}
+
+// credentials are those of the user who has an e-mail address; of nobody a user
+// without an ID and no hash.
+func (s *Service) credentials(ctx context.Context, email string) (u gathering.User, hash string, err error) {
+	u, err = scanUser(s.db.Read().QueryRow(ctx, `SELECT `+userColumns+`, password FROM users WHERE email = $1`, email), &hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return gathering.User{}, "", nil
+	}
+	if err != nil {
+		return u, "", fmt.Errorf("sign in: %w", err)
+	}
+	return u, hash, nil
+}
+
+// refuse counts and tells of a sign-in that was wrong.
+func (s *Service) refuse(ctx context.Context, u gathering.User, account string, from Where) error {
+	if err := s.fail(ctx, account, from); err != nil {
+		return err
+	}
+	reason := "wrong password"
+	switch {
+	case u.ID == "":
+		reason = "no such account"
+	case !u.Active:
+		reason = "disabled account"
+	}
+	s.repeats.Record(ctx, gathering.AuditEntry{
+		Actor: string(u.ID), ActorName: account, Action: string(gathering.EventSignedIn), Outcome: gathering.OutcomeFailed, Reason: reason,
+	})
+	return gathering.NewError(gathering.KindUnauthenticated, "the e-mail address or the password is wrong")
+}
+
+// begin stores a session of a user whose password was right. Fresh is how the
+// password is to be stored from now on; "" is as before.
+func (s *Service) begin(ctx context.Context, id gathering.UserID, fresh string, from Where, failures []string) (Grant, error) {
+	now := s.now()
+	session := gathering.Session{
+		ID: gathering.NewSessionID(now), User: id, CreatedAt: now, UsedAt: now, ExpiresAt: now.Add(SessionLifetime),
+		Address: from.Address, Agent: from.Agent,
+	}
+	var u stored
+	err := s.db.Tx(ctx, func(tx *store.Tx) (err error) {
+		if u, err = lockUser(ctx, tx, id); err != nil {
+			return err
+		}
+		if !u.Active {
+			return gathering.NewError(gathering.KindUnauthenticated, "the e-mail address or the password is wrong")
+		}
+		if fresh != "" {
+			u.password = fresh
+		}
+		u.SignedInAt = &now
+		if err := clearFailures(ctx, tx, failures); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `INSERT INTO sessions (id, user_id, generation, created_at, used_at, expires_at, address, network, agent)
+			VALUES ($1, $2, 1, $3, $3, $4, $5, $6, $7)`,
+			string(session.ID), string(id), now.UnixMicro(), session.ExpiresAt.UnixMicro(), from.Address, from.Network, from.Agent); err != nil {
+			return err
+		}
+		signedIn := withActor(ctx, u.User, session.ID)
+		return u.write(signedIn, tx, gathering.Event{Type: gathering.EventSignedIn, At: now}, gathering.AuthData{Session: session.ID, By: u.Email}, "")
+	})
+	if err != nil {
+		return Grant{}, fmt.Errorf("sign in: %w", err)
+	}
+	return s.grant(u.User, session, 1)
+}
+
+// withActor is a request's context once it is known who asks.
+func withActor(ctx context.Context, u gathering.User, session gathering.SessionID) context.Context {
+	c, _ := audit.CallerOf(ctx)
+	c.Actor, c.Name, c.Credential = string(u.ID), u.Email, string(session)
+	return audit.WithCaller(ctx, c)
+}
+
+func (s *Service) grant(u gathering.User, session gathering.Session, generation int64) (Grant, error) {
+	access, expires, err := s.issue(u, session)
+	if err != nil {
+		return Grant{}, err
+	}
+	return Grant{Access: access, Expires: expires, Refresh: s.refreshToken(session.ID, generation), Session: session, User: u}, nil
+}
+
+const refreshPrefix = "grt_"
+
+// refreshToken is that of a generation of a session. It is stored nowhere: the
+// ring tells that it was made here.
+func (s *Service) refreshToken(session gathering.SessionID, generation int64) string {
+	body := string(session) + "." + strconv.FormatInt(generation, 10)
+	return refreshPrefix + body + "." + base64.RawURLEncoding.EncodeToString(s.ring.MAC(keyring.PurposeRefresh, body))
+}
+
+// readRefresh returns what a refresh token that was made here is for.
+func (s *Service) readRefresh(token string) (session gathering.SessionID, generation int64, ok bool) {
+	rest, ok := strings.CutPrefix(token, refreshPrefix)
+	if !ok || len(rest) > 200 {
+		return "", 0, false
+	}
+	last := strings.LastIndexByte(rest, '.')
+	if last < 0 {
+		return "", 0, false
+	}
+	body := rest[:last]
+	mac, err := base64.RawURLEncoding.Strict().DecodeString(rest[last+1:])
+	if err != nil || !s.ring.CheckMAC(keyring.PurposeRefresh, body, mac) {
+		return "", 0, false
+	}
+	id, number, _ := strings.Cut(body, ".")
+	generation, err = strconv.ParseInt(number, 10, 64)
+	return gathering.SessionID(id), generation, err == nil
+}
+
+func errNotSignedIn() error {
+	return gathering.NewError(gathering.KindUnauthenticated, "the session is over: sign in again")
+}
+
+// Refresh gives a new access token and a new refresh token for one that was
+// not used yet. One that was used ends the session: somebody has a copy.
+func (s *Service) Refresh(ctx context.Context, token string) (Grant, error) {
+	id, generation, ok := s.readRefresh(token)
+	if !ok {
+		s.repeats.Record(ctx, gathering.AuditEntry{Action: "auth.refreshed", Outcome: gathering.OutcomeFailed, Reason: "no such token"})
+		return Grant{}, errNotSignedIn()
+	}
+	var (
+		u       stored
+		session gathering.Session
+		outcome refreshed
+	)
+	now := s.now()
+	err := s.db.Tx(ctx, func(tx *store.Tx) error {
+		var err error
+		session, outcome, err = s.rotate(ctx, tx, id, generation, now)
+		if err != nil || outcome == refreshOver {
+			return err
+		}
+		if u, err = lockUser(ctx, tx, session.User); err != nil {
+			return err
+		}
+		known := withActor(ctx, u.User, id)
+		switch {
+		case outcome == refreshReused:
+			if err := endSession(ctx, tx, now, id); err != nil {
+				return err
+			}
+			return u.write(known, tx, gathering.Event{Type: gathering.EventSessionRobbed, At: now}, gathering.AuthData{Session: id}, "a refresh token was used twice: the session ended")
+		case !u.Active:
+			outcome = refreshOver
+			return nil
+		}
+		return audit.Record(known, tx, gathering.AuditEntry{Action: "auth.refreshed", Object: string(id)}, now)
+	})
+	switch {
+	case gathering.KindOf(err) == gathering.KindNotFound:
+		return Grant{}, errNotSignedIn()
+	case err != nil:
+		return Grant{}, fmt.Errorf("refresh: %w", err)
+	case outcome == refreshGood:
+		return s.grant(u.User, session, generation+1)
+	case outcome == refreshReused:
+		s.Forget()
+	case outcome == refreshLate:
+		return Grant{}, gathering.NewError(gathering.KindConflict, "this refresh token has just been used: use the one that came of it")
+	}
+	return Grant{}, errNotSignedIn()
+}
+
+// refreshed is what became of a refresh token.
+type refreshed int
+
+const (
+	refreshGood   refreshed = iota // the session goes on with the next generation
+	refreshOver                    // the session is over
+	refreshLate                    // another request used it a moment ago
+	refreshReused                  // it was used before
+)
+
+// rotate goes on with the next generation of a session, if the one given is the
+// good one.
+func (s *Service) rotate(
+	ctx context.Context, tx *store.Tx, id gathering.SessionID, generation int64, now time.Time,
+) (gathering.Session, refreshed, error) {
+	var (
+		session gathering.Session
+		current int64
+	)
+	session, err := scanSession(tx.QueryRow(ctx, `SELECT `+sessionColumns+`, generation FROM sessions WHERE id = $1 AND revoked_at IS NULL`+
+		tx.Dialect().ForUpdate(), string(id)), &current)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return session, refreshOver, nil
+	case err != nil:
+		return session, refreshOver, err
+	case !session.ExpiresAt.After(now):
+		return session, refreshOver, nil
+	case generation == current-1 && now.Sub(session.UsedAt) < refreshGrace:
+		return session, refreshLate, nil
+	case generation != current:
+		return session, refreshReused, nil
+	}
+	session.UsedAt = now
+	session.ExpiresAt = earlier(now.Add(SessionLifetime), session.CreatedAt.Add(MaxSession))
+	_, err = tx.Exec(ctx, `UPDATE sessions SET generation = $2, used_at = $3, expires_at = $4 WHERE id = $1`,
+		string(id), current+1, now.UnixMicro(), session.ExpiresAt.UnixMicro())
+	return session, refreshGood, err
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+const sessionColumns = `id, user_id, created_at, used_at, expires_at, address, agent`
+
+func scanSession(row store.Scanner, more ...any) (gathering.Session, error) {
+	var (
+		x                      gathering.Session
+		created, used, expires int64
+	)
+	err := row.Scan(append([]any{&x.ID, &x.User, &created, &used, &expires, &x.Address, &x.Agent}, more...)...)
+	x.CreatedAt, x.UsedAt, x.ExpiresAt = at(created), at(used), at(expires)
+	return x, err
+}
+
+// endSession revokes one session. Its row stays until its last token has
+// expired, and says so.
+func endSession(ctx context.Context, tx *store.Tx, now time.Time, id gathering.SessionID) error {
+	_, err := tx.Exec(ctx, `UPDATE sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL`, string(id), now.UnixMicro())
+	return err
+}
+
+// endSessions revokes all sessions of a user but one.
+func endSessions(ctx context.Context, tx *store.Tx, now time.Time, user gathering.UserID, but gathering.SessionID) error {
+	_, err := tx.Exec(ctx, `UPDATE sessions SET revoked_at = $3 WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL`,
+		string(user), string(but), now.UnixMicro())
+	return err
+}
+
+// SignOut ends the session of a principal.
+func (s *Service) SignOut(ctx context.Context, p *gathering.Principal) error {
+	return s.signOut(ctx, p, gathering.AuthData{Session: p.Session, By: p.Email}, func(tx *store.Tx) error {
+		return endSession(ctx, tx, s.now(), p.Session)
+	})
+}
+
+// SignOutAll ends all sessions of a principal's user. API tokens stay.
+func (s *Service) SignOutAll(ctx context.Context, p *gathering.Principal) error {
+	return s.signOut(ctx, p, gathering.AuthData{By: p.Email}, func(tx *store.Tx) error {
+		return endSessions(ctx, tx, s.now(), p.User, "")
+	})
+}
+
+func (s *Service) signOut(ctx context.Context, p *gathering.Principal, data gathering.AuthData, end func(tx *store.Tx) error) error {
+	err := s.db.Tx(ctx, func(tx *store.Tx) error {
+		u, err := lockUser(ctx, tx, p.User)
+		if err != nil {
+			return err
+		}
+		if err := end(tx); err != nil {
+			return err
+		}
+		reason := ""
+		if data.Session == "" {
+			reason = "all sessions"
+		}
+		return u.write(ctx, tx, gathering.Event{Type: gathering.EventSignedOut, At: s.now()}, data, reason)
+	})
+	s.Forget()
+	if err != nil {
+		return fmt.Errorf("sign out: %w", err)
+	}
+	return nil
+}
+
+// Sessions returns a user's sessions that are not over, the newest first.
+func (s *Service) Sessions(ctx context.Context, user gathering.UserID) ([]gathering.Session, error) {
+	rows, err := s.db.Read().Query(ctx, `SELECT `+sessionColumns+` FROM sessions
+		WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 ORDER BY id DESC LIMIT 500`, string(user), s.now().UnixMicro())
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	sessions := []gathering.Session{}
+	err = rows.Each(func(row store.Scanner) error {
+		x, err := scanSession(row)
+		sessions = append(sessions, x)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	return sessions, nil
+}
+
+// ChangePassword gives a principal's user another password, and ends their
+// other sessions. The current password is wrong: an error of kind invalid,
+// counted as a failed sign-in is.
+func (s *Service) ChangePassword(ctx context.Context, p *gathering.Principal, current, next string, from Where) error {
+	if err := s.admit(ctx, p.Email, from, s.now()); err != nil {
+		return err
+	}
+	u, hash, err := s.credentials(ctx, p.Email)
+	if err != nil {
+		return err
+	}
+	matches, _, err := s.hasher.check(ctx, current, hash)
+	if err != nil {
+		return err
+	}
+	if !matches || u.ID != p.User {
+		if err := s.fail(ctx, p.Email, from); err != nil {
+			return err
+		}
+		s.repeats.Record(ctx, gathering.AuditEntry{
+			Action: string(gathering.EventPasswordChanged), Object: string(p.User), Outcome: gathering.OutcomeFailed, Reason: "the current password was wrong",
+		})
+		return fault("current", "is not the current password")
+	}
+	return s.SetPassword(ctx, p.User, next, p.Session)
+}
+
+// SetPassword gives a user another password and ends their sessions but one.
+func (s *Service) SetPassword(ctx context.Context, id gathering.UserID, password string, but gathering.SessionID) error {
+	u, err := s.User(ctx, id)
+	if err != nil {
+		return err
+	}
+	if password == "" {
+		return fault("password", fmt.Sprintf("must have at least %d characters", MinPassword))
+	}
+	hash, err := s.newHash(ctx, "password", password, u.Email, u.Name)
+	if err != nil {
+		return err
+	}
+	err = s.db.Tx(ctx, func(tx *store.Tx) error {
+		u, err := lockUser(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		u.password = hash
+		u.UpdatedAt = s.now()
+		if err := endSessions(ctx, tx, u.UpdatedAt, id, but); err != nil {
+			return err
+		}
+		if err := clearFailures(ctx, tx, []string{accountKey(u.Email)}); err != nil {
+			return err
+		}
+		return u.write(ctx, tx, gathering.Event{Type: gathering.EventPasswordChanged, At: u.UpdatedAt}, gathering.AuthData{By: by(ctx)}, "")
+	})
+	s.Forget()
+	if err != nil {
+		return fmt.Errorf("change the password: %w", err)
+	}
+	return nil
+}
