@@ -22,6 +22,7 @@ import (
 	"gathering/internal/project"
 	"gathering/internal/ratelimit"
 	"gathering/internal/store"
+	"gathering/internal/watch"
 )
 
 // Prefix is what every route of a resource begins with.
@@ -36,6 +37,7 @@ type Options struct {
 	Circuits *breaker.Registry
 	Breakers *breaker.Store
 	Repeats  *audit.Repeats
+	Watch    *watch.Watch
 	Ring     *keyring.Ring
 	Anchor   audit.Anchor
 	Limiter  *ratelimit.Limiter
@@ -80,13 +82,16 @@ type API struct {
 	mux        *http.ServeMux
 	huma       huma.API
 	operations []Operation
+	gate       *httpx.Gate
+	ending     chan struct{} // closed when streams are to end
+	endOnce    sync.Once
 }
 
 // New returns the routes.
 func New(o Options) *API {
 	o.Limits = o.Limits.withDefaults()
 	strict()
-	a := &API{Options: o, mux: http.NewServeMux()}
+	a := &API{Options: o, mux: http.NewServeMux(), gate: httpx.NewGate(streams, streamsPer), ending: make(chan struct{})}
 	a.huma = humago.New(a.mux, a.config())
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		httpx.WriteProblem(w, r, gathering.NewError(gathering.KindNotFound, "there is no such route"))
@@ -99,6 +104,7 @@ func New(o Options) *API {
 	a.auditRoutes()
 	a.pipelineRoutes()
 	a.runRoutes()
+	a.eventRoutes()
 	a.deadLetterRoutes()
 	a.breakerRoutes()
 	a.catalogueRoutes()

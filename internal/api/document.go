@@ -3,8 +3,11 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"gathering"
 )
 
 const description = "GatheRing runs pipelines of agents, tools and plain steps, and does not lose them. " +
@@ -33,6 +36,21 @@ func tags() []*huma.Tag {
 		{Name: tagBreakers, Description: "Circuit breakers of what runs call"},
 		{Name: tagCatalogue, Description: "What pipelines can be made of"},
 		{Name: tagHealth, Description: "How the service is"},
+	}
+}
+
+// streamedResponses are those of a route that can be watched.
+func (a *API) streamedResponses() map[string]*huma.Response {
+	schemas := a.huma.OpenAPI().Components.Schemas
+	return map[string]*huma.Response{
+		"200": {Description: "A page of events, or a stream of them (server-sent events) whose IDs Last-Event-ID goes on from", Content: map[string]*huma.MediaType{
+			"application/json":  {Schema: schemas.Schema(reflect.TypeFor[Page[gathering.Event]](), true, "")},
+			"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}},
+		}},
+		"204": {Description: "There is nothing more to watch"},
+		"default": {Description: "Error", Content: map[string]*huma.MediaType{
+			"application/problem+json": {Schema: schemas.Schema(reflect.TypeFor[problem](), true, "")},
+		}},
 	}
 }
 

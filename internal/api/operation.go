@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"reflect"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -32,8 +35,12 @@ type Operation struct {
 	Status int
 	// tier says which limit counts.
 	tier tier
+	// streamed: it answers with a list of events, or with a stream of them.
+	streamed bool
 	// value: its body holds a value of a run.
 	value bool
+	// bodied: it takes a body.
+	bodied bool
 }
 
 // tier is which limit counts for an operation.
@@ -67,6 +74,7 @@ type asked struct {
 	operation Operation
 	principal *gathering.Principal // nil is nobody
 	decided   bool                 // whether they may
+	refused   error                // why they may not, where it was found after the fact
 }
 
 type askedKey struct{}
@@ -75,7 +83,7 @@ type askedKey struct{}
 func askedOf(ctx context.Context) *asked {
 	q, ok := ctx.Value(askedKey{}).(*asked)
 	if !ok {
-		return &asked{} // nobody's, who may do nothing
+		return &asked{request: &http.Request{URL: &url.URL{}}} // nobody's, who may do nothing
 	}
 	return q
 }
@@ -85,17 +93,24 @@ func register[I, O any](a *API, o Operation, serve func(ctx context.Context, in 
 	if o.Status == 0 {
 		o.Status = http.StatusOK
 	}
+	_, o.bodied = reflect.TypeFor[I]().FieldByName("Body")
 	a.operations = append(a.operations, o)
 	described := huma.Operation{
 		OperationID: o.ID, Method: o.Method, Path: o.Path, Summary: o.Summary, Tags: []string{o.Tag},
 		DefaultStatus: o.Status, MaxBodyBytes: o.bound() + 1, BodyReadTimeout: -1, SkipValidateParams: false,
 		Middlewares: huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) { a.admit(ctx, o, next) }},
 	}
+	if o.streamed {
+		described.Responses = a.streamedResponses()
+	}
 	if o.Action != "" {
 		described.Security = []map[string][]string{{"bearer": {}}, {"cookie": {}}}
 	}
 	huma.Register(a.huma, described, func(ctx context.Context, in *I) (*O, error) {
 		out, err := serve(ctx, in)
+		if refused := askedOf(ctx).refused; refused != nil {
+			err = refused
+		}
 		if err == nil && !askedOf(ctx).decided {
 			err = fmt.Errorf("%s answered without having decided whether it may", o.ID)
 		}
@@ -114,6 +129,9 @@ func (a *API) admit(ctx huma.Context, o Operation, next func(huma.Context)) {
 	err := a.identify(w, r, q)
 	if err == nil {
 		err = a.permit(q)
+	}
+	if err == nil {
+		err = checkTarget(r, o)
 	}
 	caller := a.callerOf(r, q.principal)
 	request := audit.WithCaller(context.WithValue(r.Context(), askedKey{}, q), caller)
@@ -156,7 +174,7 @@ func (a *API) callerOf(r *http.Request, p *gathering.Principal) audit.Caller {
 // a request is not its business.
 func (a *API) refused(ctx context.Context, r *http.Request, q *asked, err error) {
 	switch gathering.KindOf(err) {
-	case gathering.KindUnauthenticated, gathering.KindForbidden, gathering.KindNotFound:
+	case gathering.KindUnauthenticated, gathering.KindForbidden:
 	default:
 		return
 	}
@@ -182,14 +200,60 @@ func (a *API) takeBody(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if len(bytes.TrimSpace(body)) == 0 {
 		body = nil
 	}
-	if err := checkBody(r, body); err != nil {
+	if err := checkBody(r, q.operation, body); err != nil {
 		return ctx, err
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return a.keyed(ctx, r, q, body)
 }
 
-func checkBody(r *http.Request, body []byte) error {
+// checkTarget refuses what no path or query of an operation can be: names of
+// nothing that is stored, text that no database takes, and parameters that are
+// given twice, of which one would count.
+func checkTarget(r *http.Request, o Operation) error {
+	for rest := o.Path; ; {
+		_, after, found := strings.Cut(rest, "{")
+		if !found {
+			break
+		}
+		var name string
+		name, rest, _ = strings.Cut(after, "}")
+		if value := r.PathValue(name); !storable(value) || name == "id" && !nameable(value) {
+			return gathering.NewError(gathering.KindNotFound, "there is nothing of that name")
+		}
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return gathering.NewError(gathering.KindInvalid, "the query cannot be read").WithCause(err)
+	}
+	for name, values := range query {
+		problem := ""
+		switch {
+		case len(values) > 1:
+			problem = "must be given once"
+		case !storable(values[0]):
+			problem = "must be text in UTF-8, without a null byte"
+		default:
+			continue
+		}
+		return gathering.NewError(gathering.KindInvalid, "the query is not what this route takes").
+			WithFields(gathering.FieldError{Field: gathering.Brief(name), Problem: problem})
+	}
+	return nil
+}
+
+func storable(text string) bool {
+	return utf8.ValidString(text) && strings.IndexByte(text, 0) < 0
+}
+
+// nameable reports whether text has the letters of an ID. What has others is
+// not there, and answers do not repeat it.
+func nameable(text string) bool {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+	return strings.Trim(text, alphabet) == ""
+}
+
+func checkBody(r *http.Request, o Operation, body []byte) error {
 	if body == nil {
 		return nil
 	}
@@ -198,7 +262,13 @@ func checkBody(r *http.Request, body []byte) error {
 		return gathering.NewError(gathering.KindInvalid, "the body must be JSON").
 			WithFields(gathering.FieldError{Field: "Content-Type", Problem: "must be application/json"})
 	}
-	return gathering.CheckJSON("body", body)
+	if err := gathering.CheckJSON("body", body); err != nil || o.bodied {
+		return err
+	}
+	if string(gathering.CompactJSON(body)) != "{}" { // which some programs send with everything
+		return gathering.NewError(gathering.KindInvalid, "this route takes no body")
+	}
+	return nil
 }
 
 // keyed is the context of a request with an idempotency key.

@@ -14,6 +14,7 @@ import (
 	"gathering"
 	"gathering/internal/agent"
 	"gathering/internal/breaker"
+	"gathering/internal/event"
 	"gathering/internal/launch"
 	"gathering/internal/llm"
 	"gathering/internal/llm/offline"
@@ -55,6 +56,7 @@ type App struct {
 
 	DB       *store.DB
 	Projects *project.Store
+	Deltas   *event.Deltas     // of what goes on right now
 	Breakers *breaker.Store    // as they are stored
 	Circuits *breaker.Registry // as this process uses them; on its own where it only reads
 	Data     string            // absolute
@@ -81,11 +83,13 @@ func Open(ctx context.Context, o Options) (*App, error) {
 		return nil, err
 	}
 	a := &App{Launcher: &launch.Launcher{Models: models, Tools: tools}, DB: db, Circuits: circuits, Data: data, options: o}
+	a.Deltas = event.NewDeltas(event.DeltasOptions{Logger: o.Logger})
 	a.Breakers = &breaker.Store{DB: db, Now: o.Now}
 	a.Projects = &project.Store{DB: db, Now: o.Now}
 	a.Pipelines = &pipeline.Store{DB: db, Now: o.Now}
 	a.Catalog, err = node.NewCatalog(a.Pipelines, &node.Binder{
 		Tools:  tools,
+		Deltas: a.Deltas,
 		Agents: &agent.Loop{Models: models, Tools: tools, Clock: o.Now, Logger: o.Logger, Guard: circuits},
 	})
 	if err != nil {
@@ -160,6 +164,7 @@ func webTools(o Options, circuits *breaker.Registry) ([]tool.Tool, error) {
 func (a *App) Close() error {
 	a.Runs.Close()
 	a.Circuits.Stop()
+	a.Deltas.Close()
 	return a.DB.Close()
 }
 

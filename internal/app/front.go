@@ -15,6 +15,7 @@ import (
 	"gathering/internal/keyring"
 	"gathering/internal/once"
 	"gathering/internal/ratelimit"
+	"gathering/internal/watch"
 )
 
 // FrontOptions say how the front door is. The zero value of a field means the
@@ -107,9 +108,14 @@ func (a *App) OpenFront(ctx context.Context, o FrontOptions) (*Front, error) {
 		return nil, err
 	}
 	a.Projects.Changed = f.Auth.Forget
+	watching, err := watch.New(a.DB, a.Runs, a.Deltas)
+	if err != nil {
+		limiter.Close()
+		return nil, err
+	}
 	f.API = api.New(api.Options{
 		DB: a.DB, Auth: f.Auth, Projects: a.Projects, Launcher: a.Launcher, Circuits: a.Circuits, Breakers: a.Breakers,
-		Repeats: f.repeats, Ring: ring, Anchor: f.sealer.Anchor, Limiter: limiter, Limits: o.Limits, Logger: a.options.Logger,
+		Repeats: f.repeats, Watch: watching, Ring: ring, Anchor: f.sealer.Anchor, Limiter: limiter, Limits: o.Limits, Logger: a.options.Logger,
 		Now: a.options.Now, Version: o.Version, Proxies: o.Proxies, Hosts: o.Hosts, Ready: o.Ready,
 	})
 	return f, nil

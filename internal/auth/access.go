@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
@@ -34,7 +35,7 @@ type claims struct {
 // issue makes an access token. It is for this database alone.
 func (s *Service) issue(u gathering.User, session gathering.Session) (token string, expires time.Time, err error) {
 	now := s.now().Truncate(time.Second)
-	expires = earlier(now.Add(AccessLifetime), session.ExpiresAt)
+	expires = earlier(now.Add(AccessLifetime), session.ExpiresAt.Truncate(time.Second))
 	id, private := s.ring.SigningKey(keyring.PurposeAccess)
 	t := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims{
 		RegisteredClaims: jwt.RegisteredClaims{
@@ -77,6 +78,7 @@ const freshness = 500 * time.Millisecond
 type known struct {
 	principal *gathering.Principal
 	asked     time.Time // before the database was
+	changes   int64     // how many there had been by then, see [Service.Forget]
 	expires   time.Time // zero is never
 }
 
@@ -91,18 +93,19 @@ func (s *Service) Authenticate(ctx context.Context, token string) (*gathering.Pr
 	if token == "" || len(token) > maxToken {
 		return nil, errUnknownToken(nil)
 	}
-	now := s.clock()
+	now, changes := s.clock(), s.changes.Load()
 	key := sha256.Sum256([]byte(token))
-	if k, ok := s.known.GetIfPresent(key); ok && now.Sub(k.asked) < freshness && now.Sub(k.asked) >= 0 {
+	if k, ok := s.known.GetIfPresent(key); ok && k.changes == changes && now.Sub(k.asked) < freshness && now.Sub(k.asked) >= 0 {
 		if !k.expires.IsZero() && !now.Before(k.expires) {
 			return nil, errUnknownToken(nil)
 		}
 		return k.principal, nil
 	}
-	k, err := s.lookUp(ctx, token, now)
+	k, err := s.lookUp(ctx, token)
 	if err != nil {
 		return nil, err
 	}
+	k.asked, k.changes = now, changes
 	s.known.Set(key, k)
 	return k.principal, nil
 }
@@ -111,9 +114,9 @@ func errUnknownToken(cause error) error {
 	return gathering.NewError(gathering.KindUnauthenticated, "the token is wrong, has expired or was taken back").WithCause(cause)
 }
 
-func (s *Service) lookUp(ctx context.Context, token string, now time.Time) (known, error) {
-	k := known{asked: now}
+func (s *Service) lookUp(ctx context.Context, token string) (known, error) {
 	var (
+		k   known
 		p   gathering.Principal
 		err error
 	)
@@ -190,6 +193,5 @@ func (s *Service) SetupCode() string {
 
 // CheckSetupCode reports whether a code is [Service.SetupCode].
 func (s *Service) CheckSetupCode(code string) bool {
-	mac, err := hex.DecodeString(code)
-	return err == nil && s.ring.CheckMAC(keyring.PurposeSetup, s.db.LogID(), mac)
+	return subtle.ConstantTimeCompare([]byte(code), []byte(s.SetupCode())) == 1
 }

@@ -3,8 +3,11 @@ package auth
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/alexedwards/argon2id"
@@ -43,7 +46,8 @@ const (
 	// minEntropy is the least that guessing a password must take, in bits, of
 	// somebody who knows the usual words, names, dates and patterns.
 	minEntropy = 28
-	// maxRated is how much of a password is rated. Rating long ones takes long.
+	// maxRated is how much of a password is rated, in bytes. Rating long ones
+	// takes long.
 	maxRated = 40
 )
 
@@ -97,8 +101,9 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 
 // check reports whether a password is the stored one, and whether it should be
 // stored anew because checking it should cost something else by now. "" is
-// nobody's hash: nothing matches it, after the same time.
-func (h *hasher) check(ctx context.Context, password, stored string) (matches, stale bool, err error) {
+// nobody's hash: nothing matches it, after the same time. Whoever calls it has
+// a slot.
+func (h *hasher) check(password, stored string) (matches, stale bool, err error) {
 	if len(password) > MaxPassword {
 		password, stored = "", ""
 	}
@@ -111,11 +116,6 @@ func (h *hasher) check(ctx context.Context, password, stored string) (matches, s
 	if nobody {
 		stored = dummy
 	}
-	leave, err := h.slot(ctx)
-	if err != nil {
-		return false, false, err
-	}
-	defer leave()
 	matches, params, err := argon2id.CheckHash(normalPassword(password), stored)
 	if err != nil {
 		return false, false, fmt.Errorf("check a password: %w", err)
@@ -124,21 +124,31 @@ func (h *hasher) check(ctx context.Context, password, stored string) (matches, s
 }
 
 // checkPassword refuses a password that is easily guessed by somebody who knows
-// whose it is.
+// whose it is. What counts is the form in which it is stored: other characters
+// for the same letters make none better.
 func checkPassword(field, password string, about ...string) error {
+	normal := normalPassword(password[:min(len(password), MaxPassword)])
 	var problem string
-	switch n := utf8.RuneCountInString(password); {
-	case !utf8.ValidString(password):
-		problem = "must be text in UTF-8"
-	case n < MinPassword:
-		problem = fmt.Sprintf("must have at least %d characters", MinPassword)
+	switch {
 	case len(password) > MaxPassword:
 		problem = fmt.Sprintf("must have at most %d bytes", MaxPassword)
-	case zxcvbn.PasswordStrength(password[:min(len(password), maxRated)], about).Entropy < minEntropy:
+	case !utf8.ValidString(password):
+		problem = "must be text in UTF-8"
+	case utf8.RuneCountInString(normal) < MinPassword:
+		problem = fmt.Sprintf("must have at least %d characters", MinPassword)
+	case entropy(normal, about) < minEntropy:
 		problem = "is too easy to guess: use a few words that do not belong together"
 	default:
 		return nil
 	}
 	return gathering.NewError(gathering.KindInvalid, "the password cannot be used").
 		WithFields(gathering.FieldError{Field: field, Problem: problem})
+}
+
+// entropy is how hard it is to guess a password, in bits, for somebody who
+// knows the words in what is told about its owner.
+func entropy(password string, about []string) float64 {
+	rated := strings.ToValidUTF8(password[:min(len(password), maxRated)], "")
+	words := strings.FieldsFunc(strings.Join(about, " "), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	return zxcvbn.PasswordStrength(rated, slices.Concat(about, words)).Entropy
 }

@@ -23,6 +23,7 @@ const (
 	ProvidersRead  Action = "providers.read"  // where models come from, without keys
 	ProvidersWrite Action = "providers.write" //
 	CatalogueRead  Action = "catalogue.read"  // kinds of node, tools and models there are
+	EventsRead     Action = "events.read"     // what goes on, of what one may see
 	BreakersRead   Action = "breakers.read"   // circuit breakers
 	BreakersWrite  Action = "breakers.write"  // open and close them
 	ProjectsCreate Action = "projects.create" // and delete
@@ -68,6 +69,7 @@ func Rights() []Right {
 		{Action: ProvidersRead},
 		{Action: ProvidersWrite},
 		{Action: CatalogueRead, Anyone: true},
+		{Action: EventsRead, Anyone: true},
 		{Action: BreakersRead, Roles: all},
 		{Action: BreakersWrite, Roles: operators},
 		{Action: ProjectsCreate},

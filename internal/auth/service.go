@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -33,6 +34,7 @@ type Service struct {
 	clock   func() time.Time
 	hasher  *hasher
 	known   *otter.Cache[[32]byte, known] // by the hash of the token
+	changes atomic.Int64                  // of who tokens stand for, made here
 }
 
 // maxKnown bounds how many tokens are known at a time.
@@ -57,8 +59,9 @@ func New(o Options) (*Service, error) {
 func (s *Service) now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }
 
 // Forget has who tokens stand for read anew. It comes after each change to
-// that, here; other instances follow within [freshness].
-func (s *Service) Forget() { s.known.InvalidateAll() }
+// that, here; other instances follow within [freshness]. What is being read
+// meanwhile, perhaps as it was before, is for who asked already and nobody else.
+func (s *Service) Forget() { s.changes.Add(1) }
 
 // by is the name of who does something.
 func by(ctx context.Context) string {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"gathering"
 	"gathering/internal/audit"
@@ -45,35 +46,30 @@ type Where struct {
 // SignIn begins a session. Whatever is wrong, the account, the password or
 // that it is disabled, the error and the time it takes are the same.
 func (s *Service) SignIn(ctx context.Context, email, password string, from Where) (Grant, error) {
-	now := s.now()
 	account, _ := normalEmail(email)
 	if account == "" {
 		account = "nobody" // no account's name; it is locked out like one
 	}
-	if err := s.admit(ctx, account, from, now); err != nil {
-		s.repeats.Record(ctx, gathering.AuditEntry{
-			Action: string(gathering.EventSignedIn), ActorName: account, Outcome: gathering.OutcomeDenied, Reason: "too many failures before it",
-		})
-		return Grant{}, err
-	}
-	u, hash, err := s.credentials(ctx, account)
-	if err != nil {
-		return Grant{}, err
-	}
-	matches, stale, err := s.hasher.check(ctx, password, hash)
-	if err != nil {
-		return Grant{}, err
-	}
-	if !matches || !u.Active {
-		return Grant{}, s.refuse(ctx, u, account, from)
-	}
-	fresh := ""
-	if stale {
-		if fresh, err = s.hasher.hash(ctx, password); err != nil {
+	a := attempt{account, password, from, gathering.AuditEntry{Action: string(gathering.EventSignedIn), ActorName: account}}
+	for {
+		p, err := s.prove(ctx, a)
+		if err != nil {
 			return Grant{}, err
 		}
+		if !p.matches {
+			return Grant{}, gathering.NewError(gathering.KindUnauthenticated, "the e-mail address or the password is wrong")
+		}
+		fresh := p.hash
+		if p.stale {
+			if fresh, err = s.hasher.hash(ctx, password); err != nil {
+				return Grant{}, err
+			}
+		}
+		g, err := s.begin(ctx, p, fresh, from)
+		if !errors.Is(err, errOutdated) {
+			return g, err
+		}
 	}
-	return s.begin(ctx, u.ID, fresh, from, []string{accountKey(account), networkKey(account, from)})
 }
 
 // credentials are those of the user who has an e-mail address; of nobody a user
@@ -89,54 +85,51 @@ func (s *Service) credentials(ctx context.Context, email string) (u gathering.Us
 	return u, hash, nil
 }
 
-// refuse counts and tells of a sign-in that was wrong.
-func (s *Service) refuse(ctx context.Context, u gathering.User, account string, from Where) error {
-	if err := s.fail(ctx, account, from); err != nil {
-		return err
-	}
-	reason := "wrong password"
-	switch {
-	case u.ID == "":
-		reason = "no such account"
-	case !u.Active:
-		reason = "disabled account"
-	}
-	s.repeats.Record(ctx, gathering.AuditEntry{
-		Actor: string(u.ID), ActorName: account, Action: string(gathering.EventSignedIn), Outcome: gathering.OutcomeFailed, Reason: reason,
-	})
-	return gathering.NewError(gathering.KindUnauthenticated, "the e-mail address or the password is wrong")
+// errOutdated is what is answered where a user is not any more as they were
+// when their password was right.
+var errOutdated = errors.New("the user was changed meanwhile")
+
+// maxAgent bounds what is kept of what a program says it is, in bytes.
+const maxAgent = 512
+
+// printable is the beginning of a text, as far as a database stores it.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, text[:min(len(text), maxAgent)])
 }
 
-// begin stores a session of a user whose password was right. Fresh is how the
-// password is to be stored from now on; "" is as before.
-func (s *Service) begin(ctx context.Context, id gathering.UserID, fresh string, from Where, failures []string) (Grant, error) {
+// begin stores a session of a user whose password was right, and is so still.
+// Fresh is how the password is stored from now on.
+func (s *Service) begin(ctx context.Context, p proof, fresh string, from Where) (Grant, error) {
 	now := s.now()
 	session := gathering.Session{
-		ID: gathering.NewSessionID(now), User: id, CreatedAt: now, UsedAt: now, ExpiresAt: now.Add(SessionLifetime),
-		Address: from.Address, Agent: from.Agent,
+		ID: gathering.NewSessionID(now), User: p.user.ID, CreatedAt: now, UsedAt: now, ExpiresAt: now.Add(SessionLifetime),
+		Address: from.Address, Agent: printable(from.Agent),
 	}
 	var u stored
 	err := s.db.Tx(ctx, func(tx *store.Tx) (err error) {
-		if u, err = lockUser(ctx, tx, id); err != nil {
+		u, err = lockUser(ctx, tx, p.user.ID)
+		if gathering.KindOf(err) == gathering.KindNotFound || err == nil && (!u.Active || u.password != p.hash) {
+			return errOutdated
+		}
+		if err != nil {
 			return err
 		}
-		if !u.Active {
-			return gathering.NewError(gathering.KindUnauthenticated, "the e-mail address or the password is wrong")
-		}
-		if fresh != "" {
-			u.password = fresh
-		}
-		u.SignedInAt = &now
-		if err := clearFailures(ctx, tx, failures); err != nil {
+		u.password, u.SignedInAt = fresh, &now
+		if err := clearFailures(ctx, tx, []string{accountKey(u.Email), networkKey(u.Email, from)}); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `INSERT INTO sessions (id, user_id, generation, created_at, used_at, expires_at, address, network, agent)
 			VALUES ($1, $2, 1, $3, $3, $4, $5, $6, $7)`,
-			string(session.ID), string(id), now.UnixMicro(), session.ExpiresAt.UnixMicro(), from.Address, from.Network, from.Agent); err != nil {
+			string(session.ID), string(u.ID), now.UnixMicro(), session.ExpiresAt.UnixMicro(), session.Address, from.Network, session.Agent); err != nil {
 			return err
 		}
 		signedIn := withActor(ctx, u.User, session.ID)
-		return u.write(signedIn, tx, gathering.Event{Type: gathering.EventSignedIn, At: now}, gathering.AuthData{Session: session.ID, By: u.Email}, "")
+		return u.write(signedIn, tx, gathering.Event{Type: gathering.EventSignedIn, At: now}, gathering.AuthData{Session: session.ID, By: u.Email}, gathering.AuditEntry{})
 	})
 	if err != nil {
 		return Grant{}, fmt.Errorf("sign in: %w", err)
@@ -165,8 +158,12 @@ const refreshPrefix = "grt_"
 // ring tells that it was made here.
 func (s *Service) refreshToken(session gathering.SessionID, generation int64) string {
 	body := string(session) + "." + strconv.FormatInt(generation, 10)
-	return refreshPrefix + body + "." + base64.RawURLEncoding.EncodeToString(s.ring.MAC(keyring.PurposeRefresh, body))
+	return refreshPrefix + body + "." + base64.RawURLEncoding.EncodeToString(s.ring.MAC(keyring.PurposeRefresh, s.here(body)))
 }
+
+// here is a message of this database alone. After a restore it is another:
+// tokens that were used since the backup, or taken back, are good for nothing.
+func (s *Service) here(body string) string { return s.db.LogID() + "." + body }
 
 // readRefresh returns what a refresh token that was made here is for.
 func (s *Service) readRefresh(token string) (session gathering.SessionID, generation int64, ok bool) {
@@ -180,7 +177,7 @@ func (s *Service) readRefresh(token string) (session gathering.SessionID, genera
 	}
 	body := rest[:last]
 	mac, err := base64.RawURLEncoding.Strict().DecodeString(rest[last+1:])
-	if err != nil || !s.ring.CheckMAC(keyring.PurposeRefresh, body, mac) {
+	if err != nil || !s.ring.CheckMAC(keyring.PurposeRefresh, s.here(body), mac) {
 		return "", 0, false
 	}
 	id, number, _ := strings.Cut(body, ".")
@@ -197,90 +194,103 @@ func errNotSignedIn() error {
 func (s *Service) Refresh(ctx context.Context, token string) (Grant, error) {
 	id, generation, ok := s.readRefresh(token)
 	if !ok {
-		s.repeats.Record(ctx, gathering.AuditEntry{Action: "auth.refreshed", Outcome: gathering.OutcomeFailed, Reason: "no such token"})
+		s.repeats.Record(ctx, gathering.AuditEntry{Action: actionRefreshed, Outcome: gathering.OutcomeFailed, Reason: "no such token"})
 		return Grant{}, errNotSignedIn()
 	}
-	var (
-		u       stored
-		session gathering.Session
-		outcome refreshed
-	)
+	var r refresh
 	now := s.now()
-	err := s.db.Tx(ctx, func(tx *store.Tx) error {
-		var err error
-		session, outcome, err = s.rotate(ctx, tx, id, generation, now)
-		if err != nil || outcome == refreshOver {
+	err := s.db.Tx(ctx, func(tx *store.Tx) (err error) {
+		if r, err = rotate(ctx, tx, id, generation, now); err != nil {
 			return err
 		}
-		if u, err = lockUser(ctx, tx, session.User); err != nil {
-			return err
-		}
-		known := withActor(ctx, u.User, id)
-		switch {
-		case outcome == refreshReused:
+		known := withActor(ctx, r.user.User, id)
+		switch r.outcome {
+		case refreshGood:
+			return audit.Record(known, tx, gathering.AuditEntry{Action: actionRefreshed, Object: string(id)}, now)
+		case refreshReused:
 			if err := endSession(ctx, tx, now, id); err != nil {
 				return err
 			}
-			return u.write(known, tx, gathering.Event{Type: gathering.EventSessionRobbed, At: now}, gathering.AuthData{Session: id}, "a refresh token was used twice: the session ended")
-		case !u.Active:
-			outcome = refreshOver
+			return r.user.write(known, tx, gathering.Event{Type: gathering.EventSessionRobbed, At: now}, gathering.AuthData{Session: id},
+				gathering.AuditEntry{Outcome: gathering.OutcomeFailed, Reason: "a refresh token was used twice: the session ended"})
+		default:
 			return nil
 		}
-		return audit.Record(known, tx, gathering.AuditEntry{Action: "auth.refreshed", Object: string(id)}, now)
 	})
-	switch {
-	case gathering.KindOf(err) == gathering.KindNotFound:
-		return Grant{}, errNotSignedIn()
-	case err != nil:
+	if err != nil {
 		return Grant{}, fmt.Errorf("refresh: %w", err)
-	case outcome == refreshGood:
-		return s.grant(u.User, session, generation+1)
-	case outcome == refreshReused:
-		s.Forget()
-	case outcome == refreshLate:
-		return Grant{}, gathering.NewError(gathering.KindConflict, "this refresh token has just been used: use the one that came of it")
 	}
-	return Grant{}, errNotSignedIn()
+	reason, refusal := "the session is over", errNotSignedIn()
+	switch r.outcome {
+	case refreshGood:
+		return s.grant(r.user.User, r.session, generation+1)
+	case refreshReused:
+		s.Forget()
+		return Grant{}, refusal
+	case refreshLate:
+		reason = "used a moment ago"
+		refusal = gathering.NewError(gathering.KindConflict, "this refresh token has just been used: use the one that came of it")
+	case refreshOver:
+	}
+	s.repeats.Record(withActor(ctx, r.user.User, id), gathering.AuditEntry{
+		Action: actionRefreshed, Object: string(id), Outcome: gathering.OutcomeFailed, Reason: reason,
+	})
+	return Grant{}, refusal
 }
 
-// refreshed is what became of a refresh token.
+// actionRefreshed is what a refresh is called in the audit trail. It is no event.
+const actionRefreshed = "auth.refreshed"
+
+// refresh is what became of a refresh token.
+type refresh struct {
+	user    stored // whose it is; nobody if that is not known any more
+	session gathering.Session
+	outcome refreshed
+}
+
 type refreshed int
 
 const (
-	refreshGood   refreshed = iota // the session goes on with the next generation
-	refreshOver                    // the session is over
+	refreshOver   refreshed = iota // the session is over
+	refreshGood                    // the session goes on with the next generation
 	refreshLate                    // another request used it a moment ago
 	refreshReused                  // it was used before
 )
 
 // rotate goes on with the next generation of a session, if the one given is the
-// good one.
-func (s *Service) rotate(
-	ctx context.Context, tx *store.Tx, id gathering.SessionID, generation int64, now time.Time,
-) (gathering.Session, refreshed, error) {
-	var (
-		session gathering.Session
-		current int64
-	)
-	session, err := scanSession(tx.QueryRow(ctx, `SELECT `+sessionColumns+`, generation FROM sessions WHERE id = $1 AND revoked_at IS NULL`+
+// good one. The user is locked before the session, as everywhere.
+func rotate(ctx context.Context, tx *store.Tx, id gathering.SessionID, generation int64, now time.Time) (r refresh, err error) {
+	err = tx.QueryRow(ctx, `SELECT user_id FROM sessions WHERE id = $1`, string(id)).Scan(&r.session.User)
+	if err == nil {
+		r.user, err = lockUser(ctx, tx, r.session.User)
+	}
+	if errors.Is(err, sql.ErrNoRows) || gathering.KindOf(err) == gathering.KindNotFound {
+		return r, nil
+	}
+	if err != nil {
+		return r, err
+	}
+	var current int64
+	r.session, err = scanSession(tx.QueryRow(ctx, `SELECT `+sessionColumns+`, generation FROM sessions WHERE id = $1 AND revoked_at IS NULL`+
 		tx.Dialect().ForUpdate(), string(id)), &current)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return session, refreshOver, nil
-	case err != nil:
-		return session, refreshOver, err
-	case !session.ExpiresAt.After(now):
-		return session, refreshOver, nil
-	case generation == current-1 && now.Sub(session.UsedAt) < refreshGrace:
-		return session, refreshLate, nil
+		return r, nil
+	case err != nil, !r.user.Active, !r.session.ExpiresAt.After(now):
+		return r, err
+	case generation == current-1 && now.Sub(r.session.UsedAt) < refreshGrace:
+		r.outcome = refreshLate
+		return r, nil
 	case generation != current:
-		return session, refreshReused, nil
+		r.outcome = refreshReused
+		return r, nil
 	}
-	session.UsedAt = now
-	session.ExpiresAt = earlier(now.Add(SessionLifetime), session.CreatedAt.Add(MaxSession))
+	r.outcome = refreshGood
+	r.session.UsedAt = now
+	r.session.ExpiresAt = earlier(now.Add(SessionLifetime), r.session.CreatedAt.Add(MaxSession))
 	_, err = tx.Exec(ctx, `UPDATE sessions SET generation = $2, used_at = $3, expires_at = $4 WHERE id = $1`,
-		string(id), current+1, now.UnixMicro(), session.ExpiresAt.UnixMicro())
-	return session, refreshGood, err
+		string(id), current+1, now.UnixMicro(), r.session.ExpiresAt.UnixMicro())
+	return r, err
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -343,7 +353,7 @@ func (s *Service) signOut(ctx context.Context, p *gathering.Principal, data gath
 		if data.Session == "" {
 			reason = "all sessions"
 		}
-		return u.write(ctx, tx, gathering.Event{Type: gathering.EventSignedOut, At: s.now()}, data, reason)
+		return u.write(ctx, tx, gathering.Event{Type: gathering.EventSignedOut, At: s.now()}, data, gathering.AuditEntry{Reason: reason})
 	})
 	s.Forget()
 	if err != nil {
@@ -375,27 +385,19 @@ func (s *Service) Sessions(ctx context.Context, user gathering.UserID) ([]gather
 // other sessions. The current password is wrong: an error of kind invalid,
 // counted as a failed sign-in is.
 func (s *Service) ChangePassword(ctx context.Context, p *gathering.Principal, current, next string, from Where) error {
-	if err := s.admit(ctx, p.Email, from, s.now()); err != nil {
-		return err
-	}
-	u, hash, err := s.credentials(ctx, p.Email)
+	proven, err := s.prove(ctx, attempt{p.Email, current, from, gathering.AuditEntry{Action: string(gathering.EventPasswordChanged), Object: string(p.User)}})
 	if err != nil {
 		return err
 	}
-	matches, _, err := s.hasher.check(ctx, current, hash)
-	if err != nil {
-		return err
-	}
-	if !matches || u.ID != p.User {
-		if err := s.fail(ctx, p.Email, from); err != nil {
-			return err
-		}
-		s.repeats.Record(ctx, gathering.AuditEntry{
-			Action: string(gathering.EventPasswordChanged), Object: string(p.User), Outcome: gathering.OutcomeFailed, Reason: "the current password was wrong",
-		})
+	if !proven.matches || proven.user.ID != p.User {
 		return fault("current", "is not the current password")
 	}
-	return s.SetPassword(ctx, p.User, next, p.Session)
+	return s.setPassword(ctx, proven.user, newPassword{field: "new", text: next, but: p.Session}, func(u stored) error {
+		if u.password != proven.hash {
+			return gathering.NewError(gathering.KindConflict, "the password was changed meanwhile")
+		}
+		return nil
+	})
 }
 
 // SetPassword gives a user another password and ends their sessions but one.
@@ -404,27 +406,40 @@ func (s *Service) SetPassword(ctx context.Context, id gathering.UserID, password
 	if err != nil {
 		return err
 	}
-	if password == "" {
-		return fault("password", fmt.Sprintf("must have at least %d characters", MinPassword))
+	return s.setPassword(ctx, u, newPassword{field: "password", text: password, but: but}, func(stored) error { return nil })
+}
+
+// newPassword is one in the place of another.
+type newPassword struct {
+	field, text string
+	but         gathering.SessionID // goes on
+}
+
+func (s *Service) setPassword(ctx context.Context, of gathering.User, n newPassword, allow func(u stored) error) error {
+	if err := checkPassword(n.field, n.text, of.Email, of.Name); err != nil {
+		return err
 	}
-	hash, err := s.newHash(ctx, "password", password, u.Email, u.Name)
+	hash, err := s.hasher.hash(ctx, n.text)
 	if err != nil {
 		return err
 	}
 	err = s.db.Tx(ctx, func(tx *store.Tx) error {
-		u, err := lockUser(ctx, tx, id)
+		u, err := lockUser(ctx, tx, of.ID)
 		if err != nil {
+			return err
+		}
+		if err := allow(u); err != nil {
 			return err
 		}
 		u.password = hash
 		u.UpdatedAt = s.now()
-		if err := endSessions(ctx, tx, u.UpdatedAt, id, but); err != nil {
+		if err := endSessions(ctx, tx, u.UpdatedAt, u.ID, n.but); err != nil {
 			return err
 		}
 		if err := clearFailures(ctx, tx, []string{accountKey(u.Email)}); err != nil {
 			return err
 		}
-		return u.write(ctx, tx, gathering.Event{Type: gathering.EventPasswordChanged, At: u.UpdatedAt}, gathering.AuthData{By: by(ctx)}, "")
+		return u.write(ctx, tx, gathering.Event{Type: gathering.EventPasswordChanged, At: u.UpdatedAt}, gathering.AuthData{By: by(ctx)}, gathering.AuditEntry{})
 	})
 	s.Forget()
 	if err != nil {

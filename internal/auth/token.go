@@ -56,6 +56,7 @@ func (n NewToken) check(now time.Time) error {
 // sent, which is stored nowhere and cannot be shown again.
 func (s *Service) CreateToken(ctx context.Context, n NewToken) (t gathering.Token, secret string, err error) {
 	now := s.now()
+	id := gathering.NewTokenID(now)
 	if err := n.check(now); err != nil {
 		return t, "", err
 	}
@@ -63,9 +64,9 @@ func (s *Service) CreateToken(ctx context.Context, n NewToken) (t gathering.Toke
 	if err != nil {
 		return t, "", fmt.Errorf("create a token: %w", err)
 	}
-	fresh := tokenPrefix + rand.Text() + rand.Text()
+	secret = tokenPrefix + rand.Text() + rand.Text()
 	t, err = once.Do(ctx, s.db, func(tx *store.Tx) (gathering.Token, error) {
-		t := gathering.Token{ID: gathering.NewTokenID(now), User: n.User, Name: strings.TrimSpace(n.Name), Scopes: n.Scopes, CreatedAt: now}
+		t := gathering.Token{ID: id, User: n.User, Name: strings.TrimSpace(n.Name), Scopes: n.Scopes, CreatedAt: now}
 		expires := sql.NullInt64{Valid: !n.Expires.IsZero()}
 		if expires.Valid {
 			expires.Int64 = n.Expires.UnixMicro()
@@ -83,16 +84,15 @@ func (s *Service) CreateToken(ctx context.Context, n NewToken) (t gathering.Toke
 			return t, gathering.NewError(gathering.KindConflict, "there are %d tokens already: delete those that are not used", others)
 		}
 		if _, err := tx.Exec(ctx, `INSERT INTO api_tokens (id, user_id, name, hash, scopes, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			string(t.ID), string(t.User), t.Name, digest(fresh), string(scopes), now.UnixMicro(), expires); err != nil {
+			string(t.ID), string(t.User), t.Name, digest(secret), string(scopes), now.UnixMicro(), expires); err != nil {
 			return t, err
 		}
-		secret = fresh
 		return t, u.tell(ctx, tx, gathering.Event{Type: gathering.EventTokenCreated, At: now}, t)
 	})
 	if err != nil {
 		return t, "", fmt.Errorf("create a token: %w", err)
 	}
-	if secret == "" {
+	if t.ID != id {
 		return t, "", gathering.NewError(gathering.KindConflict, "token %s was made by this request before; it was shown then and cannot be shown again", t.ID)
 	}
 	return t, secret, nil

@@ -44,14 +44,17 @@ const (
 )
 
 // normalEmail is an address by which a user is known, however it was written.
+// One with characters that cannot be seen, and so looks like another, is none.
 func normalEmail(given string) (string, bool) {
-	text := strings.ToLower(norm.NFKC.String(strings.TrimSpace(given)))
+	text := norm.NFKC.String(strings.ToLower(norm.NFKC.String(strings.TrimSpace(given)))) // small letters may combine where large ones do not
 	address, err := mail.ParseAddress(text)
-	if err != nil || address.Address != text || len(text) > maxEmail || strings.ContainsFunc(text, unicode.IsControl) {
+	if err != nil || address.Address != text || len(text) > maxEmail || !utf8.ValidString(given) || strings.ContainsFunc(text, unseen) {
 		return "", false
 	}
 	return text, true
 }
+
+func unseen(r rune) bool { return !unicode.IsPrint(r) }
 
 func fault(field, problem string) error {
 	return gathering.NewError(gathering.KindInvalid, "%s %s", field, problem).
@@ -104,7 +107,7 @@ func (s *Service) createUser(ctx context.Context, n NewUser, allow func(tx *stor
 	if err := errors.Join(checkName(name), checkRole(n.Role)); err != nil {
 		return gathering.User{}, err
 	}
-	hash, err := s.newHash(ctx, "password", n.Password, email, name)
+	hash, err := s.newHash(ctx, n.Password, email, name)
 	if err != nil {
 		return gathering.User{}, err
 	}
@@ -134,11 +137,11 @@ func (s *Service) createUser(ctx context.Context, n NewUser, allow func(tx *stor
 }
 
 // newHash is how a new password is stored; "" is that of none.
-func (s *Service) newHash(ctx context.Context, field, password string, about ...string) (string, error) {
+func (s *Service) newHash(ctx context.Context, password string, about ...string) (string, error) {
 	if password == "" {
 		return "", nil
 	}
-	if err := checkPassword(field, password, about...); err != nil {
+	if err := checkPassword("password", password, about...); err != nil {
 		return "", err
 	}
 	return s.hasher.hash(ctx, password)
@@ -268,7 +271,7 @@ func lockUser(ctx context.Context, tx *store.Tx, id gathering.UserID) (stored, e
 }
 
 // write stores what a locked user becomes, and tells of what happened.
-func (u *stored) write(ctx context.Context, tx *store.Tx, e gathering.Event, data any, reason string) error {
+func (u *stored) write(ctx context.Context, tx *store.Tx, e gathering.Event, data any, entry gathering.AuditEntry) error {
 	active, signedIn := 0, sql.NullInt64{Valid: u.SignedInAt != nil}
 	if u.Active {
 		active = 1
@@ -282,7 +285,7 @@ func (u *stored) write(ctx context.Context, tx *store.Tx, e gathering.Event, dat
 		return err
 	}
 	e.Stream, e.Seq = string(u.ID), u.seq
-	return audit.Tell(ctx, tx, e, data, gathering.AuditEntry{Reason: reason})
+	return audit.Tell(ctx, tx, e, data, entry)
 }
 
 // changes says what is different in a user, for the audit trail.
@@ -318,10 +321,10 @@ func (s *Service) UpdateUser(ctx context.Context, id gathering.UserID, c UserUpd
 		}
 	}
 	u, err := once.Do(ctx, s.db, func(tx *store.Tx) (gathering.User, error) { return s.updateUser(ctx, tx, id, c) })
+	s.Forget()
 	if err != nil {
 		return gathering.User{}, fmt.Errorf("change user: %w", err)
 	}
-	s.Forget()
 	return u, nil
 }
 
@@ -351,7 +354,7 @@ func (s *Service) updateUser(ctx context.Context, tx *store.Tx, id gathering.Use
 		}
 	}
 	return u.User, u.write(ctx, tx, gathering.Event{Type: gathering.EventUserUpdated, At: u.UpdatedAt},
-		gathering.UserChangedData{Email: u.Email, Role: u.Role, Active: u.Active, By: by(ctx)}, changes(was, u.User))
+		gathering.UserChangedData{Email: u.Email, Role: u.Role, Active: u.Active, By: by(ctx)}, gathering.AuditEntry{Reason: changes(was, u.User)})
 }
 
 func (u *stored) apply(c UserUpdate) {
@@ -401,9 +404,9 @@ func (s *Service) DeleteUser(ctx context.Context, id gathering.UserID, revision 
 		return id, audit.Tell(ctx, tx, gathering.Event{Stream: string(id), Seq: u.seq + 1, Type: gathering.EventUserDeleted, At: s.now()},
 			gathering.UserChangedData{Email: u.Email, Role: u.Role, By: by(ctx)}, gathering.AuditEntry{Reason: u.Email})
 	})
+	s.Forget()
 	if err != nil {
 		return fmt.Errorf("delete user: %w", err)
 	}
-	s.Forget()
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"gathering/internal/agent"
 	"gathering/internal/definition"
 	"gathering/internal/engine"
+	"gathering/internal/event"
 	"gathering/internal/expr"
 	"gathering/internal/tool"
 )
@@ -17,6 +18,7 @@ import (
 type Binder struct {
 	Tools  *tool.Registry
 	Agents *agent.Loop
+	Deltas *event.Deltas // of what agents do right now; nil tells nobody
 }
 
 // binding is one node being bound.

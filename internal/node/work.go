@@ -73,6 +73,7 @@ func bindAgent(b *binding) (engine.Node, error) {
 			answer, err := b.Agents.Run(ctx, agent.Task{
 				Spec: spec, Task: text, OutputSchema: answers, OnUnknown: onUnknown,
 				Call: call(job), Steps: job.Steps, Record: job.Record, Fence: job.Fence,
+				Delta: b.live(ctx, job),
 			})
 			return engine.Outcome{Output: answer.Output}, err
 		},

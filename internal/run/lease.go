@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/event"
 )
 
 // patience is how many beats an instance may miss, from the beginning of the
@@ -75,6 +76,9 @@ func (s *Service) writeHeld(ctx context.Context, members []*member) ([]error, er
 		return outcomes, nil
 	}
 	written, err := s.write(ctx, held)
+	if err == nil {
+		s.bell.Ring(event.TopicFeed)
+	}
 	if err != nil || len(held) == len(members) {
 		return written, err
 	}

@@ -315,7 +315,7 @@ func (l *runLog) openMail(ctx context.Context, data []byte) ([]byte, error) {
 // ring wakes those who wait for what was just committed.
 func (l *runLog) ring(m *member, c engine.Commit) {
 	bell := &l.service.bell
-	bell.Ring(topicLog(l.run.ID))
+	bell.Ring(TopicLog(l.run.ID))
 	if c.Ended != nil {
 		l.service.ends.Tell(string(l.run.ID))
 		bell.Ring(topicEnd(l.run.ID))

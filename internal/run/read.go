@@ -99,7 +99,7 @@ const watchPoll = 500 * time.Millisecond
 // has. It waits a while for a database that is away.
 func (s *Service) Watch(ctx context.Context, id gathering.RunID, after int64) iter.Seq2[gathering.Event, error] {
 	return func(yield func(gathering.Event, error) bool) {
-		rings, cancel := s.bell.Subscribe(topicLog(id))
+		rings, cancel := s.bell.Subscribe(TopicLog(id))
 		defer cancel()
 		poll := time.NewTicker(watchPoll)
 		defer poll.Stop()

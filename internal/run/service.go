@@ -84,6 +84,10 @@ func NewService(o Options) *Service {
 	return s
 }
 
+// Bell is rung for what happens to runs: [TopicLog], and [event.TopicFeed] for
+// all of them.
+func (s *Service) Bell() *event.Bell { return &s.bell }
+
 // Close waits for commits under way. Stop the worker first.
 func (s *Service) Close() {
 	s.committer.Close()
@@ -318,6 +322,8 @@ const (
 	topicGrant = "grant" // a run with a concurrency key waits, or one has ended
 )
 
-func topicLog(id gathering.RunID) string  { return "log:" + string(id) }
+// TopicLog is what the bell is rung for when a run's log has grown.
+func TopicLog(id gathering.RunID) string { return "log:" + string(id) }
+
 func topicEnd(id gathering.RunID) string  { return "end:" + string(id) }
 func topicMail(id gathering.RunID) string { return "mail:" + string(id) }

@@ -64,7 +64,7 @@ func (h *shift) work() {
 func (h *shift) reserve(r gathering.Run) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, owned := h.owned[r.ID]; owned || h.over || h.free == 0 {
+	if _, owned := h.owned[r.ID]; owned || h.shut() || h.free == 0 {
 		return false
 	}
 	h.free--
@@ -76,6 +76,16 @@ func (h *shift) reserve(r gathering.Run) bool {
 	}
 	h.owners.Add(1)
 	return true
+}
+
+// shut reports whether no slot is given any more. The caller holds mu.
+func (h *shift) shut() bool {
+	select {
+	case <-h.quiet:
+		return true
+	default:
+		return h.over
+	}
 }
 
 // giveBack gives the slot of a run back.
@@ -212,6 +222,9 @@ func (h *shift) order() (o order, next time.Time, err error) {
 	h.backlog.Store(len(o.due) > 0)
 	h.turns.Forget(func(p gathering.ProjectID) bool { return waiting[p] })
 	o.slots, o.turns = min(h.free, claimBatch), h.turns.Clone()
+	if h.shut() {
+		o.slots = 0
+	}
 	return o, next, nil
 }
 

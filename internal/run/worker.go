@@ -132,24 +132,28 @@ func (s *Service) Work(ctx context.Context, o WorkerOptions) (*Worker, error) {
 }
 
 // Drain takes no more runs and begins nothing more in those it has, lets the
-// work under way end by itself until ctx ends, and stops.
+// work under way end by itself until ctx ends, and stops. It may be called more
+// than once.
 func (w *Worker) Drain(ctx context.Context) {
 	w.hush()
-	if current := w.service.local.current.Load(); current != nil {
-		current.mu.Lock()
+	settled := make(chan struct{})
+	current := w.service.local.current.Load()
+	if current == nil {
+		close(settled)
+	} else {
+		current.mu.Lock() // whoever has a slot by now is waited for, and nobody gets one
 		current.over = true
 		current.mu.Unlock()
-		settled := make(chan struct{})
 		go func() {
 			current.owners.Wait()
 			close(settled)
 		}()
-		select {
-		case <-settled:
-		case <-ctx.Done():
-		}
+	}
+	select {
+	case <-settled:
 	}
 	w.Stop()
+	<-settled
 }
 
 // Stop ends the work under way, lets go of what is left and returns when all

@@ -203,6 +203,7 @@ func (s *service) serve(code string) error {
 // end ends what is under way, and everything at once if it is told to again.
 func (s *service) end(ctx context.Context) error {
 	s.ending.Store(true)
+	s.front.API.End()
 	ctx, now := context.WithCancel(ctx)
 	defer now()
 	done := make(chan struct{})
