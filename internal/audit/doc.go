@@ -15,6 +15,7 @@
 // was taken away before it was sealed it cannot find, and so names how many
 // entries are not sealed yet.
 //
-// Old entries are deleted by the seal: the seals stay, and the next one says up
-// to which the entries are gone, so that nobody else can claim that.
+// Old entries are deleted by whole seals, which stay themselves. A seal says up
+// to which the entries may be gone before any of them is, so that nobody else
+// can claim that, and whoever verifies at that moment is not misled.
 package audit

@@ -83,8 +83,9 @@ func TestPrune(t *testing.T) {
 	})
 }
 
-// A clock that is wrong for a while, or at the time, does not have the young deleted.
-func TestPruneByAWrongClock(t *testing.T) {
+// A clock that is wrong for a while, or at the time, does not have the young
+// deleted, and without a retention nothing is.
+func TestPruneNot(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		dir := t.TempDir()
@@ -104,32 +105,27 @@ func TestPruneByAWrongClock(t *testing.T) {
 		if report := clean(t, db, ring(t, "k1"), dir); report.Entries != 3 {
 			t.Errorf("got %+v, want nothing deleted", report)
 		}
-		c.set(noon().Add(2 * time.Hour))
-		prune(t, s)
-		if report := clean(t, db, ring(t, "k1"), dir); report.Pruned != 3 {
-			t.Errorf("got %+v, want all of it deleted", report)
-		}
-	})
-}
 
-func TestRetention(t *testing.T) {
-	t.Parallel()
-	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		dir := t.TempDir()
-		s, c := keeping(t, db, dir, 0)
-		record(t, db, gathering.AuditEntry{Action: "one"}, c.Now())
-		sealAll(t, s)
-		c.set(c.Now().AddDate(100, 0, 0))
-		prune(t, s)
+		c.set(noon().AddDate(100, 0, 0))
+		keep := s.Retention
 		s.Retention = nil
+		prune(t, s)
+		s.Retention = func(context.Context) (time.Duration, error) { return 0, nil }
 		prune(t, s)
 		wrong := errors.New("wrong")
 		s.Retention = func(context.Context) (time.Duration, error) { return time.Second, wrong }
 		if err := s.Prune(t.Context()); !errors.Is(err, wrong) {
 			t.Errorf("got %v", err)
 		}
-		if report := clean(t, db, ring(t, "k1"), dir); report.Entries != 1 || report.Seals != 1 {
-			t.Errorf("got %+v, want nothing deleted", report)
+		if report := clean(t, db, ring(t, "k1"), dir); report.Entries != 3 || report.Seals != 3 {
+			t.Errorf("got %+v, want all of it kept for ever", report)
+		}
+
+		s.Retention = keep
+		c.set(noon().Add(2 * time.Hour))
+		prune(t, s)
+		if report := clean(t, db, ring(t, "k1"), dir); report.Pruned != 3 {
+			t.Errorf("got %+v, want all of it deleted", report)
 		}
 	})
 }

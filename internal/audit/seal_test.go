@@ -203,6 +203,12 @@ func TestMeanwhile(t *testing.T) {
 			sealAll(t, other)
 			prune(t, other)
 		}
+		first, _ := between(db, 2, func() { // of a trail without a seal
+			record(t, db, gathering.AuditEntry{Action: "the first"}, now)
+			sealAll(t, other)
+		})
+		sealAll(t, newSealer(t, first, r, dir))
+		clean(t, db, r, dir)
 		for doing, do := range map[string]func(s *audit.Sealer) error{
 			"seal":  func(s *audit.Sealer) error { return s.Seal(t.Context()) },
 			"prune": func(s *audit.Sealer) error { return s.Prune(t.Context()) },
@@ -283,7 +289,8 @@ func TestSealersAtOnce(t *testing.T) {
 	})
 }
 
-// More than one transaction's worth is sealed at once.
+// More than one transaction's worth is sealed at once. However much is wrong,
+// a report stays short.
 func TestSealMany(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
@@ -292,6 +299,10 @@ func TestSealMany(t *testing.T) {
 		sealAll(t, newSealer(t, db, r, dir))
 		if report := clean(t, db, r, dir); report.Seals != 2 || report.Entries != 1100 || report.Unsealed > 0 {
 			t.Errorf("got %+v", report)
+		}
+		exec(t, db, `UPDATE audit SET reason = 'forged' WHERE id > 920`)
+		if got := len(verify(t, db, r, dir).Faults); got != 100 {
+			t.Errorf("%d faults are told, want 100", got)
 		}
 	})
 }

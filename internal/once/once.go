@@ -146,9 +146,13 @@ func (k Key) known(ctx context.Context, tx *store.Tx) ([]byte, error) {
 		return nil, fmt.Errorf("read what a request came to: %w", err)
 	}
 	if fingerprint != k.fingerprint {
-		return nil, gathering.NewError(gathering.KindConflict, "the idempotency key was used for another request")
+		return nil, errOther()
 	}
 	return codec.Decode(stored)
+}
+
+func errOther() error {
+	return gathering.NewError(gathering.KindConflict, "the idempotency key was used for another request")
 }
 
 // Expire forgets the keys whose time is up.

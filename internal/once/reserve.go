@@ -21,42 +21,62 @@ type reservation struct {
 // Reserved makes a change that cannot be made in a transaction of this package:
 // one that makes something under an ID which is reserved for it beforehand. A
 // request that is repeated has the same ID, by which act finds out whether the
-// change was made. Without a key act is called with a fresh ID.
+// change was made; two at the same time may both act. Without a key act is
+// called with a fresh ID.
 func Reserved[T any](ctx context.Context, db *store.DB, fresh func() string, act func(ctx context.Context, id string, repeated bool) (T, error)) (T, error) {
-	var result T
+	var none, result T
+	id := fresh()
 	k, keyed := ctx.Value(contextKey{}).(*first)
 	if !keyed {
-		return act(ctx, fresh(), false)
+		return act(ctx, id, false)
 	}
-	unkeyed := context.WithValue(ctx, contextKey{}, nil) // what act does is told apart by the ID
-	made := false
-	r, err := Do(ctx, db, func(*store.Tx) (reservation, error) {
-		made = true
-		return reservation{ID: fresh()}, nil
-	})
+	r, err := Do(ctx, db, func(*store.Tx) (reservation, error) { return reservation{ID: id}, nil })
 	if err != nil {
-		return result, err
+		return none, err
 	}
-	if r.Answer != nil {
-		return result, json.Unmarshal(r.Answer, &result)
+	if r.Answer == nil {
+		unkeyed := context.WithValue(ctx, contextKey{}, nil) // what act does is told apart by the ID
+		made, err := act(unkeyed, r.ID, r.ID != id)
+		if gathering.KindOf(err) == gathering.KindConflict { // perhaps with the same request, which was quicker
+			made, err = afterOthers(ctx, db, func() (T, error) { return act(unkeyed, r.ID, true) })
+		}
+		if err != nil {
+			return none, k.release(ctx, db, r, err)
+		}
+		if err := k.keep(ctx, db, &r, made); err != nil {
+			return none, err
+		}
 	}
-	result, err = act(unkeyed, r.ID, !made)
-	if err != nil {
-		return result, k.release(ctx, db, err)
+	if err := json.Unmarshal(r.Answer, &result); err != nil {
+		return none, fmt.Errorf("read what a request came to: %w", err)
 	}
-	if r.Answer, err = json.Marshal(result); err != nil {
-		return result, fmt.Errorf("store what a request came to: %w", err)
-	}
-	return result, k.keep(ctx, db, r)
+	return result, nil
 }
 
-func (k Key) keep(ctx context.Context, db *store.DB, r reservation) error {
+// afterOthers acts when what others have written is there to be read. SQLite
+// may tell of it before: no write begins until those before are committed.
+func afterOthers[T any](ctx context.Context, db *store.DB, act func() (T, error)) (T, error) {
+	if err := db.Tx(ctx, func(*store.Tx) error { return nil }); err != nil {
+		var none T
+		return none, fmt.Errorf("wait for what others write: %w", err)
+	}
+	return act()
+}
+
+// keep stores the answer, though the same request, refused meanwhile, has had
+// the key forgotten.
+func (k Key) keep(ctx context.Context, db *store.DB, r *reservation, made any) (err error) {
+	if r.Answer, err = json.Marshal(made); err != nil {
+		return fmt.Errorf("store what a request came to: %w", err)
+	}
 	document, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("store what a request came to: %w", err)
 	}
 	err = db.Tx(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE idempotency SET result = $2 WHERE key = $1`, k.name, codec.Encode(document))
+		_, err := tx.Exec(ctx, `INSERT INTO idempotency (key, fingerprint, result, expires_at) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (key) DO UPDATE SET result = excluded.result WHERE idempotency.fingerprint = excluded.fingerprint`,
+			k.name, k.fingerprint, codec.Encode(document), k.at.Add(Kept).UnixMicro())
 		return err
 	})
 	if err != nil {
@@ -66,15 +86,20 @@ func (k Key) keep(ctx context.Context, db *store.DB, r reservation) error {
 }
 
 // release forgets the key of what was refused, so that it can be asked for in
-// another way. What may have happened all the same is not forgotten.
-func (k Key) release(ctx context.Context, db *store.DB, refusal error) error {
+// another way. What may have happened all the same is not forgotten, and
+// neither is what the same request was answered meanwhile.
+func (k Key) release(ctx context.Context, db *store.DB, r reservation, refusal error) error {
 	switch gathering.KindOf(refusal) {
 	case gathering.KindInvalid, gathering.KindNotFound, gathering.KindForbidden, gathering.KindTooLarge, gathering.KindConflict:
 	default:
 		return refusal
 	}
-	err := db.Tx(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(ctx, `DELETE FROM idempotency WHERE key = $1`, k.name)
+	document, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("forget a key: %w", err)
+	}
+	err = db.Tx(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(ctx, `DELETE FROM idempotency WHERE key = $1 AND result = $2`, k.name, codec.Encode(document))
 		return err
 	})
 	if err != nil {
@@ -101,8 +126,4 @@ func Known(ctx context.Context, db *store.DB) (bool, error) {
 		return false, errOther()
 	}
 	return true, nil
-}
-
-func errOther() error {
-	return gathering.NewError(gathering.KindConflict, "the idempotency key was used for another request")
 }
