@@ -19,6 +19,7 @@ import (
 	"gathering/internal/httpx"
 	"gathering/internal/keyring"
 	"gathering/internal/launch"
+	"gathering/internal/llm/stored"
 	"gathering/internal/project"
 	"gathering/internal/ratelimit"
 	"gathering/internal/store"
@@ -30,21 +31,22 @@ const Prefix = "/api/v1"
 
 // Options are what the routes need. All but those that say otherwise must be set.
 type Options struct {
-	DB       *store.DB
-	Auth     *auth.Service
-	Projects *project.Store
-	Launcher *launch.Launcher
-	Circuits *breaker.Registry
-	Breakers *breaker.Store
-	Repeats  *audit.Repeats
-	Watch    *watch.Watch
-	Ring     *keyring.Ring
-	Anchor   audit.Anchor
-	Limiter  *ratelimit.Limiter
-	Limits   Limits
-	Logger   *slog.Logger
-	Now      func() time.Time
-	Version  string
+	DB        *store.DB
+	Auth      *auth.Service
+	Projects  *project.Store
+	Launcher  *launch.Launcher
+	Circuits  *breaker.Registry
+	Breakers  *breaker.Store
+	Providers *stored.Store
+	Repeats   *audit.Repeats
+	Watch     *watch.Watch
+	Ring      *keyring.Ring
+	Anchor    audit.Anchor
+	Limiter   *ratelimit.Limiter
+	Limits    Limits
+	Logger    *slog.Logger
+	Now       func() time.Time
+	Version   string
 	// Proxies are believed in what they say of clients. The zero value is none.
 	Proxies httpx.Proxies
 	// Hosts are by which names the service may be asked. Nil is any.
@@ -108,6 +110,7 @@ func New(o Options) *API {
 	a.deadLetterRoutes()
 	a.breakerRoutes()
 	a.catalogueRoutes()
+	a.providerRoutes()
 	a.healthRoutes()
 	a.documentRoutes()
 	return a

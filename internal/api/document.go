@@ -22,6 +22,7 @@ const (
 	tagPipelines = "pipelines"
 	tagRuns      = "runs"
 	tagBreakers  = "breakers"
+	tagModels    = "models"
 	tagCatalogue = "catalogue"
 	tagHealth    = "health"
 )
@@ -34,6 +35,7 @@ func tags() []*huma.Tag {
 		{Name: tagPipelines, Description: "Stored definitions, their versions, publishing"},
 		{Name: tagRuns, Description: "Starting, watching and steering runs"},
 		{Name: tagBreakers, Description: "Circuit breakers of what runs call"},
+		{Name: tagModels, Description: "Models and who provides them"},
 		{Name: tagCatalogue, Description: "What pipelines can be made of"},
 		{Name: tagHealth, Description: "How the service is"},
 	}

@@ -96,6 +96,9 @@ func Open(ctx context.Context, o Options) (*App, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	if !o.ReadOnly {
+		if err := a.useStored(ctx); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
 		circuits.Start(ctx, a.Breakers)
 	}
 	a.Runs = run.NewService(run.Options{DB: db, Pipelines: a.Catalog, Logger: o.Logger, Now: o.Now})

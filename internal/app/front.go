@@ -13,6 +13,7 @@ import (
 	"gathering/internal/auth"
 	"gathering/internal/httpx"
 	"gathering/internal/keyring"
+	"gathering/internal/llm/stored"
 	"gathering/internal/once"
 	"gathering/internal/ratelimit"
 	"gathering/internal/watch"
@@ -39,13 +40,14 @@ type Front struct {
 	API  *api.API
 	Auth *auth.Service
 
-	app     *App
-	ring    *keyring.Ring
-	sealer  *audit.Sealer
-	repeats *audit.Repeats
-	limiter *ratelimit.Limiter
-	stop    context.CancelFunc
-	ended   sync.WaitGroup
+	app       *App
+	ring      *keyring.Ring
+	sealer    *audit.Sealer
+	repeats   *audit.Repeats
+	limiter   *ratelimit.Limiter
+	providers *stored.Store
+	stop      context.CancelFunc
+	ended     sync.WaitGroup
 }
 
 // Ring opens the keys of the installation and holds them against those that
@@ -64,6 +66,27 @@ func (a *App) Ring(ctx context.Context) (*keyring.Ring, error) {
 		return nil, err
 	}
 	return ring, ring.Agree(ctx, a.DB)
+}
+
+func (a *App) storedProviders(ring *keyring.Ring) *stored.Store {
+	return &stored.Store{
+		DB: a.DB, Ring: ring, Models: a.Models, Lookup: a.options.Lookup, Now: a.options.Now, Logger: a.options.Logger,
+	}
+}
+
+// useStored has models use stored providers, if there are any. Without the keys
+// of the installation these cannot be used, and everything else can.
+func (a *App) useStored(ctx context.Context) error {
+	there, err := stored.Any(ctx, a.DB.Read())
+	if err != nil || !there {
+		return err
+	}
+	ring, err := a.Ring(ctx)
+	if err != nil {
+		a.options.Logger.WarnContext(ctx, "stored providers of models cannot be used", slog.String("error", err.Error()))
+		return nil
+	}
+	return a.storedProviders(ring).Load(ctx)
 }
 
 // Seal seals what the audit trail holds that is not sealed.
@@ -113,8 +136,13 @@ func (a *App) OpenFront(ctx context.Context, o FrontOptions) (*Front, error) {
 		limiter.Close()
 		return nil, err
 	}
+	f.providers = a.storedProviders(ring)
+	if err := f.providers.Load(ctx); err != nil {
+		limiter.Close()
+		return nil, err
+	}
 	f.API = api.New(api.Options{
-		DB: a.DB, Auth: f.Auth, Projects: a.Projects, Launcher: a.Launcher, Circuits: a.Circuits, Breakers: a.Breakers,
+		DB: a.DB, Auth: f.Auth, Projects: a.Projects, Launcher: a.Launcher, Circuits: a.Circuits, Breakers: a.Breakers, Providers: f.providers,
 		Repeats: f.repeats, Watch: watching, Ring: ring, Anchor: f.sealer.Anchor, Limiter: limiter, Limits: o.Limits, Logger: a.options.Logger,
 		Now: a.options.Now, Version: o.Version, Proxies: o.Proxies, Hosts: o.Hosts, Ready: o.Ready,
 	})
@@ -129,6 +157,7 @@ func (f *Front) Start(ctx context.Context) {
 	ctx, f.stop = context.WithCancel(ctx)
 	f.sealer.Start(ctx)
 	f.repeats.Start(ctx)
+	f.providers.Start(ctx)
 	f.ended.Go(func() {
 		tick := time.NewTicker(tidyPause)
 		defer tick.Stop()
@@ -157,6 +186,7 @@ func (f *Front) Stop(ctx context.Context) error {
 		f.ended.Wait()
 		f.stop = nil
 	}
+	f.providers.Stop()
 	f.repeats.Stop(ctx)
 	err := f.sealer.Stop(ctx)
 	f.limiter.Close()

@@ -30,6 +30,7 @@ func floors() []floor {
 		{height: 6, path: "internal/catalog", about: "tells what pipelines can be made of"},
 		{height: 6, path: "internal/agent", about: "the durable loop of model turns and tool calls"},
 		{height: 6, path: "internal/pipeline", about: "stored pipelines, their versions, publishing"},
+		{height: 5, path: "internal/llm/stored", about: "providers of models that somebody stored, with encrypted keys"},
 		{height: 5, path: "internal/run", about: "stored runs: insert, claim, own, log, inbox, park, cancel, redrive, why"},
 		{height: 5, path: "internal/tool/builtin", about: "the tools that need no noun: files, git history, benchmark"},
 		{height: 5, path: "internal/tool/web", about: "the tool that calls HTTP services"},

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"charm.land/fantasy"
 
@@ -29,9 +30,10 @@ type Provider interface {
 	Check(name string) error
 }
 
-// Models resolves references. It is immutable and safe for concurrent use.
+// Models resolves references. It is safe for concurrent use.
 type Models struct {
 	providers map[string]Provider
+	stored    atomic.Pointer[map[string]Provider] // take the place of those above
 }
 
 // New returns the models of the given providers. Where two have the same name
@@ -44,9 +46,60 @@ func New(providers ...Provider) *Models {
 	return m
 }
 
+// SetStored has these providers, and no others, take the place of those of the
+// same names that New was given.
+func (m *Models) SetStored(providers ...Provider) {
+	stored := make(map[string]Provider, len(providers))
+	for _, p := range providers {
+		stored[p.Name()] = p
+	}
+	m.stored.Store(&stored)
+}
+
+// all are the providers by name.
+func (m *Models) all() map[string]Provider {
+	stored := m.stored.Load()
+	if stored == nil || len(*stored) == 0 {
+		return m.providers
+	}
+	all := maps.Clone(m.providers)
+	maps.Copy(all, *stored)
+	return all
+}
+
+func (m *Models) provider(name string) (Provider, bool) {
+	if stored := m.stored.Load(); stored != nil {
+		if p, ok := (*stored)[name]; ok {
+			return p, true
+		}
+	}
+	p, ok := m.providers[name]
+	return p, ok
+}
+
 // Providers returns the names of the providers, sorted.
 func (m *Models) Providers() []string {
-	return slices.Sorted(maps.Keys(m.providers))
+	return slices.Sorted(maps.Keys(m.all()))
+}
+
+// Listing is what a [Provider] may be beside: one that knows names of its models.
+type Listing interface {
+	Names() []string
+}
+
+// List returns references of the models that are known by name, sorted. There
+// may be others.
+func (m *Models) List() []string {
+	var refs []string
+	for name, p := range m.all() {
+		if listing, ok := p.(Listing); ok {
+			for _, model := range listing.Names() {
+				refs = append(refs, name+"/"+model)
+			}
+		}
+	}
+	slices.Sort(refs)
+	return refs
 }
 
 // Model returns the model that ref names. The errors of its Generate,
@@ -84,7 +137,7 @@ func (m *Models) resolve(ref string) (Provider, string, error) {
 	if !found || provider == "" || name == "" {
 		return nil, "", missing(`a model is named "provider/model", as in "offline/extract"`)
 	}
-	p, ok := m.providers[provider]
+	p, ok := m.provider(provider)
 	if !ok {
 		return nil, "", missing("there is no such model provider; known are " + strings.Join(m.Providers(), ", "))
 	}

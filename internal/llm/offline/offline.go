@@ -37,6 +37,9 @@ const (
 // Provider is the provider "offline". Its zero value is ready for use.
 type Provider struct{}
 
+// Names implements [llm.Listing].
+func (Provider) Names() []string { return []string{"extract"} }
+
 // Name is "offline".
 func (Provider) Name() string { return "offline" }
 
