@@ -1,6 +1,7 @@
 #!/bin/sh
 # Sees to what the build and the tests need besides Go modules: go, git, a C
-# compiler (for go test -race) and the server programs of PostgreSQL and Redis,
+# compiler (for go test -race), Node.js with two linters of OpenAPI documents, and
+# the server programs of PostgreSQL and Redis,
 # from which the tests start servers of their own.
 #
 #   scripts/deps.sh                 checks, installs what is missing, says what it found
@@ -79,6 +80,7 @@ missing() {
 	c_compiler >/dev/null || echo compiler
 	[ -n "${TEST_DATABASE_URL:-}" ] || postgres_bin >/dev/null || echo postgresql
 	[ -n "${TEST_REDIS_URL:-}" ] || redis_bin >/dev/null || echo redis
+	{ have node && have npm; } || echo node
 }
 
 # packages translates those kinds into the packages of package manager $1.
@@ -98,6 +100,8 @@ packages() {
 		apt-get:redis) echo redis-server ;;
 		pacman:redis) echo valkey ;;
 		*:redis) echo redis ;;
+		brew:node) echo node ;;
+		*:node) echo nodejs npm ;;
 		esac
 	done | tr '\n' ' '
 }
@@ -182,6 +186,16 @@ if [ "${1:-}" = databases ]; then
 	exit
 fi
 
+# npm_packages installs what package-lock.json of a directory names, unless that
+# is there already. Nothing of it is run while it is installed.
+npm_packages() {
+	if ! cmp -s "$1/package-lock.json" "$1/node_modules/.installed-lock"; then
+		say "installing npm packages in $1"
+		npm ci --prefix "$1" --ignore-scripts --no-audit --no-fund --loglevel=error || fail "npm could not install the packages of $1"
+		cp "$1/package-lock.json" "$1/node_modules/.installed-lock"
+	fi
+}
+
 have go || fail "go is missing. Install Go $(sed -n 's/^go //p' go.mod) or later: https://go.dev/doc/install"
 go list -m >/dev/null || fail "this Go cannot build the module. Install Go $(sed -n 's/^go //p' go.mod) or later: https://go.dev/doc/install"
 
@@ -196,3 +210,5 @@ fi
 say "$(go env GOVERSION), $(git --version | sed 's/^git version /git /'), C compiler $(c_compiler)"
 say "$(postgres_name)"
 say "$(redis_name)"
+npm_packages tools/openapi
+say "Node.js $(node --version), Redocly and Spectral in tools/openapi"

@@ -56,12 +56,14 @@ func (a *API) streamedResponses() map[string]*huma.Response {
 	}
 }
 
-// documentRoutes come last: the document holds the routes before them.
+// documentRoutes come last: the document and the page tell of the routes before
+// them.
 func (a *API) documentRoutes() {
 	text, err := json.Marshal(a.huma.OpenAPI())
 	if err != nil {
 		panic(err) // it is made of constants and types
 	}
+	a.docsRoute()
 	a.mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-cache")
