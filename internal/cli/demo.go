@@ -13,10 +13,12 @@ import (
 	"unicode"
 
 	"gathering"
+	"gathering/internal/app"
 	"gathering/internal/demo"
 	"gathering/internal/llm/provider"
 	"gathering/internal/progress"
 	"gathering/internal/run"
+	"gathering/internal/serve"
 )
 
 type demoCmd struct {
@@ -51,6 +53,14 @@ func (c *demoCmd) Run(ctx context.Context, s *shell) error {
 	report, err := e.run(ctx)
 	if report.Run == "" {
 		return err
+	}
+	if left, _ := s.Lookup("DEMO_EXIT"); err == nil && left == "" && s.Terminal != nil {
+		s.say("\nThe service goes on until Ctrl-C; /docs tells what it can be asked.")
+		err = serve.Run(ctx, serve.Options{
+			App: s.appOptions(), Addr: "127.0.0.1:8080", Other: true, Signals: s.Signals, Say: s.tell,
+			Worker: run.WorkerOptions{Host: s.Host, PID: s.PID, Version: s.Version, Beat: s.Beat},
+			Front:  app.FrontOptions{Version: s.Version},
+		})
 	}
 	return errors.Join(err, code(outcome(report.State)))
 }

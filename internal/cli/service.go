@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,11 @@ const commandLine = gathering.CommandLine
 
 // console is the command line as commands see it that ask a service.
 type console struct{ shell *shell }
+
+// asking are the commands that can ask a service elsewhere.
+func asking() []string { return []string{"user", "token", "audit", "breakers"} }
+
+func asks(command string) bool { return slices.Contains(asking(), command) }
 
 // Say implements [ask.Console].
 func (c console) Say(format string, args ...any) { c.shell.say(format, args...) }

@@ -160,6 +160,9 @@ func (s *shell) parse() (*kong.Context, error) {
 			s.given = append(s.given, part.Flag.Name)
 		}
 	}
+	if word, _, _ := strings.Cut(command.Command(), " "); s.Server != "" && !asks(word) {
+		return nil, &usageError{fmt.Errorf("--server is for the commands %s", strings.Join(asking(), ", "))}
+	}
 	s.Data = s.path(s.Data)
 	s.logger = s.newLogger()
 	return command, nil

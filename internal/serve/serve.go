@@ -3,8 +3,9 @@
 //
 // When it is told to end it says so at /readyz at once and takes no more runs.
 // What is under way, requests and nodes, has [Options.Drain] to end by itself;
-// what has not ended by then is stopped and let go of, for another instance or
-// the next start. Told a second time it ends at once, as a crash does.
+// requests are answered until the last node has, and what has not ended by then
+// is stopped and let go of, for another instance or the next start. Told a
+// second time it waits for nothing any more.
 package serve
 
 import (
@@ -14,12 +15,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"gathering"
@@ -36,7 +40,7 @@ type Options struct {
 	App    app.Options
 	Front  app.FrontOptions
 	Worker run.WorkerOptions
-	Addr   string // to listen on, as 127.0.0.1:8080; another port if that one is taken and Other is set
+	Addr   string // to listen on, as 127.0.0.1:8080; the next free port if that one is taken and Other is set
 	Other  bool
 	Names  string // by which it may be asked, separated by commas; see [httpx.ParseHosts]
 	// Certificate and Key are the files of TLS; none is plain HTTP.
@@ -45,7 +49,7 @@ type Options struct {
 	Drain time.Duration
 	// Signals tell the service to end.
 	Signals <-chan os.Signal
-	// Say tells people something on a line.
+	// Say tells people something on a line. Nil tells nobody.
 	Say func(format string, args ...any)
 	// Ready is called once the service answers, with its URL. Nil calls nobody.
 	Ready func(url string)
@@ -59,37 +63,82 @@ type service struct {
 	front    *app.Front
 	worker   *run.Worker
 	control  *api.Control
+	tls      *tls.Config // nil is plain HTTP
 	server   *http.Server
+	hangUp   context.CancelFunc // ends the contexts of requests
 	listener net.Listener
 	serving  sync.WaitGroup
 	failed   chan error
 	ending   atomic.Bool
 }
 
-// Run runs the service until it is told to end, or cannot go on.
+// Run runs the service until it is told to end, or cannot go on. Being told is
+// no error, whatever had to be broken off for it.
 func Run(ctx context.Context, o Options) (err error) {
-	o.Drain = cmp.Or(o.Drain, 30*time.Second)
-	s := &service{Options: o, failed: make(chan error, 1)}
-	if s.app, err = app.Open(ctx, o.App); err != nil {
-		return err
+	s := &service{Options: o.withDefaults(), failed: make(chan error, 1)}
+	told, err := s.opened(ctx)
+	if s.app != nil {
+		defer func() { err = errors.Join(err, s.app.Close()) }()
 	}
-	defer func() { err = errors.Join(err, s.app.Close()) }()
-	if err := s.open(ctx); err != nil {
+	if s.server == nil {
 		return errors.Join(err, s.close(ctx))
 	}
-	select {
-	case err = <-s.failed:
-	case signal := <-o.Signals:
-		s.logger().InfoContext(ctx, "told to end", slog.String("signal", signal.String()))
-	case <-ctx.Done():
+	if !told {
+		select {
+		case err = <-s.failed:
+		case signal := <-o.Signals:
+			s.told(signal)
+		case <-ctx.Done():
+		}
 	}
 	return errors.Join(err, s.end(context.WithoutCancel(ctx)))
 }
 
+func (o Options) withDefaults() Options {
+	o.Drain = cmp.Or(o.Drain, 30*time.Second)
+	if o.App.Logger == nil {
+		o.App.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Say == nil {
+		o.Say = func(string, ...any) {}
+	}
+	return o
+}
+
+// opened opens everything, and reports whether it was told to end meanwhile.
+// What was not opened by then is not.
+func (s *service) opened(ctx context.Context) (told bool, err error) {
+	opening, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- s.open(opening) }()
+	select {
+	case err = <-done:
+		return false, err
+	case signal := <-s.Signals:
+		s.told(signal)
+	}
+	cancel()
+	if err = <-done; errors.Is(err, context.Canceled) || gathering.KindOf(err) == gathering.KindCancelled {
+		err = nil
+	}
+	return true, err
+}
+
 func (s *service) logger() *slog.Logger { return s.App.Logger }
 
-// open opens the doors, the one for the network last.
-func (s *service) open(ctx context.Context) error {
+func (s *service) told(signal os.Signal) {
+	s.logger().Info("told to end", slog.String("signal", signal.String()))
+}
+
+// open opens the database and the doors, the one for the network last.
+func (s *service) open(ctx context.Context) (err error) {
+	if s.tls, err = s.certificate(); err != nil {
+		return err
+	}
+	if s.app, err = app.Open(ctx, s.App); err != nil {
+		return err
+	}
 	s.Front.Ready = func(context.Context) error {
 		if s.ending.Load() {
 			return gathering.NewError(gathering.KindUnavailable, "the service is ending")
@@ -113,7 +162,8 @@ func (s *service) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.front.Start(ctx)
+	lasting := context.WithoutCancel(ctx) // beyond the opening
+	s.front.Start(lasting)
 	if s.app.DB.Dialect().Database == store.SQLite {
 		if s.control, err = api.ServeControl(s.app.Data, s.front.API.Local(), s.logger()); err != nil {
 			return err
@@ -122,7 +172,26 @@ func (s *service) open(ctx context.Context) error {
 	if s.worker, err = s.app.Runs.Work(ctx, s.Worker); err != nil {
 		return err
 	}
-	return s.serve(code)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.serve(lasting, code)
+	return nil
+}
+
+// certificate reads what TLS takes, or nothing for plain HTTP.
+func (s *service) certificate() (*tls.Config, error) {
+	switch {
+	case s.Certificate == "" && s.Key == "":
+		return nil, nil //nolint:nilnil // there is none
+	case s.Certificate == "" || s.Key == "":
+		return nil, gathering.NewError(gathering.KindInvalid, "a certificate and its key go together: give both, or none")
+	}
+	pair, err := tls.LoadX509KeyPair(s.Certificate, s.Key)
+	if err != nil {
+		return nil, gathering.NewError(gathering.KindInvalid, "the certificate %s and its key %s cannot be used: %v", s.Certificate, s.Key, err)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}, nil
 }
 
 // setup returns the code by which the first administrator is made, "" where
@@ -152,34 +221,57 @@ func (s *service) address() netip.AddrPort {
 func (s *service) listen(ctx context.Context) (*httpx.Hosts, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", s.Addr)
-	if err != nil && s.Other {
-		if host, _, split := net.SplitHostPort(s.Addr); split == nil {
-			listener, err = config.Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
+	for next := s.Addr; s.Other && errors.Is(err, syscall.EADDRINUSE) && next != ""; {
+		if next = following(next); next != "" {
+			listener, err = config.Listen(ctx, "tcp", next)
 		}
 	}
 	if err != nil {
-		return nil, gathering.NewError(gathering.KindUnavailable, "the address %s cannot be listened on", s.Addr).WithCause(err)
+		return nil, gathering.NewError(gathering.KindUnavailable, "the address %s cannot be listened on: %s; choose another one", s.Addr, reason(err)).WithCause(err)
 	}
 	s.listener = listener
 	hosts, err := httpx.ParseHosts(s.Names, s.address().Addr())
 	return &hosts, err
 }
 
+// following is an address with the next port; "" is none.
+func following(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return ""
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || number == math.MaxUint16 {
+		return ""
+	}
+	return net.JoinHostPort(host, strconv.FormatUint(number+1, 10))
+}
+
+// reason is why an address cannot be listened on.
+func reason(err error) string {
+	if number, ok := errors.AsType[syscall.Errno](err); ok {
+		return number.Error()
+	}
+	if wrong, ok := errors.AsType[*net.OpError](err); ok && wrong.Err != nil {
+		return wrong.Err.Error()
+	}
+	return err.Error()
+}
+
 // serve answers requests.
-func (s *service) serve(code string) error {
-	s.server = httpx.NewServer(s.front.API.Public(), s.logger())
+func (s *service) serve(ctx context.Context, code string) {
+	requests, hangUp := context.WithCancel(ctx)
+	s.hangUp = hangUp
+	s.server = httpx.NewServer(s.retiring(s.front.API.Public()), s.logger())
+	s.server.BaseContext = func(net.Listener) context.Context { return requests }
+	s.server.TLSConfig = s.tls
 	scheme := "http"
-	if s.Certificate != "" || s.Key != "" {
-		pair, err := tls.LoadX509KeyPair(s.Certificate, s.Key)
-		if err != nil {
-			return gathering.NewError(gathering.KindInvalid, "the certificate and its key cannot be used").WithCause(err)
-		}
-		s.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}
+	if s.tls != nil {
 		scheme = "https"
 	}
 	s.serving.Go(func() {
 		var err error
-		if scheme == "https" {
+		if s.tls != nil {
 			err = s.server.ServeTLS(s.listener, "", "")
 		} else {
 			err = s.server.Serve(s.listener)
@@ -197,55 +289,15 @@ func (s *service) serve(code string) error {
 	if s.Ready != nil {
 		s.Ready(url)
 	}
-	return nil
 }
 
-// end ends what is under way, and everything at once if it is told to again.
-func (s *service) end(ctx context.Context) error {
-	s.ending.Store(true)
-	s.front.API.End()
-	ctx, now := context.WithCancel(ctx)
-	defer now()
-	done := make(chan struct{})
-	defer close(done)
-	go func() {
-		select {
-		case <-s.Signals:
-			now()
-		case <-done:
+// retiring has clients give up their connections one by one, with an answer,
+// once the service ends: at its last moment none is under way that was idle.
+func (s *service) retiring(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.ending.Load() {
+			w.Header().Set("Connection", "close")
 		}
-	}()
-	drain, cancel := context.WithTimeout(ctx, s.Drain)
-	defer cancel()
-	s.worker.Drain(drain)
-	err := s.server.Shutdown(drain)
-	if err != nil {
-		s.logger().WarnContext(ctx, "requests were broken off", slog.String("error", err.Error()))
-		err = s.server.Close()
-	}
-	return errors.Join(err, s.close(ctx))
-}
-
-// last is how long it may take to write what is left to write.
-const last = 10 * time.Second
-
-// close closes what is open.
-func (s *service) close(ctx context.Context) error {
-	var err error
-	if s.server == nil && s.listener != nil {
-		err = s.listener.Close()
-	}
-	s.serving.Wait()
-	if s.control != nil {
-		err = errors.Join(err, s.control.Close())
-	}
-	if s.worker != nil {
-		s.worker.Stop()
-	}
-	if s.front != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), last)
-		defer cancel()
-		err = errors.Join(err, s.front.Stop(ctx))
-	}
-	return err
+		next.ServeHTTP(w, r)
+	})
 }
