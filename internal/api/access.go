@@ -52,12 +52,12 @@ func (a *API) authenticate(r *http.Request) (*gathering.Principal, error) {
 	}
 	// Whoever guesses tokens is not even looked up any more.
 	network := httpx.Bucket(httpx.RecordOf(r.Context()).Address)
-	if v := a.Limiter.Look(r.Context(), guessKey(network), a.Limits.Read); !v.Allowed {
+	if v := a.Limiter.Look(r.Context(), guessKey(network), a.Settings.Current().LimitRead); !v.Allowed {
 		return nil, exhausted(v)
 	}
 	p, err := a.Auth.Authenticate(r.Context(), token)
 	if gathering.KindOf(err) == gathering.KindUnauthenticated {
-		a.Limiter.Take(r.Context(), guessKey(network), a.Limits.Read)
+		a.Limiter.Take(r.Context(), guessKey(network), a.Settings.Current().LimitRead)
 	}
 	return p, err
 }
@@ -84,18 +84,19 @@ func credential(r *http.Request) (token string, byCookie bool, err error) {
 // limit counts a request against the limit of who asks, or of the network that
 // it comes from, and tells them in the answer what is left.
 func (a *API) limit(w http.ResponseWriter, r *http.Request, q *asked) error {
-	name, rate := "read", a.Limits.Read
+	limits := a.Settings.Current()
+	name, rate := "read", limits.LimitRead
 	if q.operation.writes() {
-		name, rate = "write", a.Limits.Write
+		name, rate = "write", limits.LimitWrite
 	}
 	key := httpx.Bucket(httpx.RecordOf(r.Context()).Address)
 	switch p := q.principal; {
 	case q.operation.tier == tierFree:
 		return nil
 	case q.operation.tier == tierSignIn:
-		name, rate = "sign-in", a.Limits.SignIn
+		name, rate = "sign-in", limits.LimitSignIn
 	case p != nil && p.Token != "":
-		name, rate, key = "token", a.Limits.Token, string(p.Token)
+		name, rate, key = "token", limits.LimitToken, string(p.Token)
 	case p != nil:
 		key = string(p.User)
 	}
@@ -138,17 +139,26 @@ func (a *API) permit(q *asked) error {
 func (a *API) see(ctx context.Context, project gathering.ProjectID, hidden func() error) error {
 	q := askedOf(ctx)
 	q.decided = true
-	err := denied(auth.Judge(q.principal, q.operation.Action, project), hidden)
-	if err != nil {
-		a.Repeats.Record(ctx, gathering.AuditEntry{
-			Action: string(q.operation.Action), Project: project, Outcome: gathering.OutcomeDenied, Reason: gathering.FailureOf(err).Message,
-		})
+	if err := denied(auth.Judge(q.principal, q.operation.Action, project), hidden); err != nil {
+		return a.refuse(ctx, project, err)
 	}
-	return err
+	return nil
+}
+
+// refuse tells the audit trail that who asks may not do what the operation
+// does, and returns why.
+func (a *API) refuse(ctx context.Context, project gathering.ProjectID, why error) error {
+	q := askedOf(ctx)
+	a.Repeats.Record(ctx, gathering.AuditEntry{
+		Action: string(q.operation.Action), Object: q.request.URL.Path, Project: project,
+		Outcome: gathering.OutcomeDenied, Reason: gathering.FailureOf(why).Message,
+	})
+	return why
 }
 
 // visible are the projects in which who asks may do what the operation does.
-// Nil is all.
+// Nil is all. Where they know of projects and may do it in none, the operation
+// is refused: an empty list would say that there is nothing.
 func (a *API) visible(ctx context.Context) []gathering.ProjectID {
 	q := askedOf(ctx)
 	q.decided = true
@@ -156,7 +166,23 @@ func (a *API) visible(ctx context.Context) []gathering.ProjectID {
 	if all {
 		return nil
 	}
+	if why := nowhere(q.principal, q.operation.Action, projects); why != nil {
+		q.refused = a.refuse(ctx, "", why)
+	}
 	return projects
+}
+
+// nowhere is why somebody may do something in none of the projects that they
+// know of; nil where they may, or know of none.
+func nowhere(p *gathering.Principal, action auth.Action, may []gathering.ProjectID) error {
+	if p == nil || len(may) > 0 {
+		return nil
+	}
+	best := auth.Judge(p, action, "")
+	for project := range p.Projects {
+		best = max(best, auth.Judge(p, action, project))
+	}
+	return denied(best, func() error { return nil })
 }
 
 func denied(v auth.Verdict, hidden func() error) error {

@@ -22,6 +22,7 @@ import (
 	"gathering/internal/llm/stored"
 	"gathering/internal/project"
 	"gathering/internal/ratelimit"
+	"gathering/internal/settings"
 	"gathering/internal/store"
 	"gathering/internal/watch"
 )
@@ -43,7 +44,7 @@ type Options struct {
 	Ring      *keyring.Ring
 	Anchor    audit.Anchor
 	Limiter   *ratelimit.Limiter
-	Limits    Limits
+	Settings  *settings.Store
 	Logger    *slog.Logger
 	Now       func() time.Time
 	Version   string
@@ -53,28 +54,6 @@ type Options struct {
 	Hosts *httpx.Hosts
 	// Ready reports whether the service takes work; nil is always.
 	Ready func(ctx context.Context) error
-}
-
-// Limits are how often requests may come, by what they are for. Zero fields
-// mean the default named.
-type Limits struct {
-	SignIn ratelimit.Rate // 10 a minute
-	Write  ratelimit.Rate // 30 a minute
-	Read   ratelimit.Rate // 120 a minute
-	Token  ratelimit.Rate // of an API token, whatever it asks; 600 a minute
-}
-
-func (l Limits) withDefaults() Limits {
-	standard := func(r *ratelimit.Rate, requests int) {
-		if *r == (ratelimit.Rate{}) {
-			*r = ratelimit.Rate{Requests: requests, Per: time.Minute}
-		}
-	}
-	standard(&l.SignIn, 10)
-	standard(&l.Write, 30)
-	standard(&l.Read, 120)
-	standard(&l.Token, 600)
-	return l
 }
 
 // API is the routes.
@@ -91,7 +70,6 @@ type API struct {
 
 // New returns the routes.
 func New(o Options) *API {
-	o.Limits = o.Limits.withDefaults()
 	strict()
 	a := &API{Options: o, mux: http.NewServeMux(), gate: httpx.NewGate(streams, streamsPer), ending: make(chan struct{})}
 	a.huma = humago.New(a.mux, a.config())
@@ -111,6 +89,7 @@ func New(o Options) *API {
 	a.breakerRoutes()
 	a.catalogueRoutes()
 	a.providerRoutes()
+	a.settingsRoutes()
 	a.healthRoutes()
 	a.documentRoutes()
 	return a
@@ -135,6 +114,7 @@ var strict = sync.OnceFunc(func() {
 func (a *API) config() huma.Config {
 	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
 	schemas.RegisterTypeAlias(reflect.TypeFor[gathering.Duration](), reflect.TypeFor[string]())
+	schemas.RegisterTypeAlias(reflect.TypeFor[ratelimit.Rate](), reflect.TypeFor[string]())
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",

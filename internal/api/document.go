@@ -23,6 +23,7 @@ const (
 	tagRuns      = "runs"
 	tagBreakers  = "breakers"
 	tagModels    = "models"
+	tagSettings  = "settings"
 	tagCatalogue = "catalogue"
 	tagHealth    = "health"
 )
@@ -36,6 +37,7 @@ func tags() []*huma.Tag {
 		{Name: tagRuns, Description: "Starting, watching and steering runs"},
 		{Name: tagBreakers, Description: "Circuit breakers of what runs call"},
 		{Name: tagModels, Description: "Models and who provides them"},
+		{Name: tagSettings, Description: "How the service is set up"},
 		{Name: tagCatalogue, Description: "What pipelines can be made of"},
 		{Name: tagHealth, Description: "How the service is"},
 	}

@@ -16,6 +16,7 @@ import (
 	"gathering/internal/llm/stored"
 	"gathering/internal/once"
 	"gathering/internal/ratelimit"
+	"gathering/internal/settings"
 	"gathering/internal/watch"
 )
 
@@ -23,15 +24,25 @@ import (
 // default named.
 type FrontOptions struct {
 	Version string
-	Limits  api.Limits
+	Limits  Limits
 	Redis   string        // redis://… shares the counts of limits; "" counts here
 	Proxies httpx.Proxies // none
 	Hosts   *httpx.Hosts  // any name
 	Cost    auth.Cost     // of checking a password
-	// Retention is how long audit entries are kept; 0 is for ever.
+	// Retention is how long audit entries are kept; 0 is for ever. It and the
+	// limits hold until an administrator sets them.
 	Retention time.Duration
 	// Ready reports whether the service takes requests; nil is always.
 	Ready func(ctx context.Context) error
+}
+
+// Limits are how often requests may come, by what they are for. Zero fields
+// mean the default named.
+type Limits struct {
+	SignIn ratelimit.Rate // 10 a minute
+	Write  ratelimit.Rate // 30 a minute
+	Read   ratelimit.Rate // 120 a minute
+	Token  ratelimit.Rate // of an API token, whatever it asks; 600 a minute
 }
 
 // Front is the front door of an [App]: who comes in, and what is written down
@@ -46,6 +57,7 @@ type Front struct {
 	repeats   *audit.Repeats
 	limiter   *ratelimit.Limiter
 	providers *stored.Store
+	settings  *settings.Store
 	stop      context.CancelFunc
 	ended     sync.WaitGroup
 }
@@ -99,13 +111,13 @@ func (a *App) Seal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.sealer(ring, 0).Seal(ctx)
+	return a.sealer(ring, func() time.Duration { return 0 }).Seal(ctx)
 }
 
-func (a *App) sealer(ring *keyring.Ring, retention time.Duration) *audit.Sealer {
+func (a *App) sealer(ring *keyring.Ring, retention func() time.Duration) *audit.Sealer {
 	return &audit.Sealer{
 		DB: a.DB, Ring: ring, Anchor: audit.Anchor{Dir: a.Data}, Now: a.options.Now, Logger: a.options.Logger,
-		Retention: func(context.Context) (time.Duration, error) { return retention, nil },
+		Retention: func(context.Context) (time.Duration, error) { return retention(), nil },
 	}
 }
 
@@ -122,7 +134,14 @@ func (a *App) OpenFront(ctx context.Context, o FrontOptions) (*Front, error) {
 	}
 	f := &Front{app: a, ring: ring, limiter: limiter}
 	f.repeats = &audit.Repeats{DB: a.DB, Now: a.options.Now, Logger: a.options.Logger}
-	f.sealer = a.sealer(ring, o.Retention)
+	f.settings = &settings.Store{DB: a.DB, Now: a.options.Now, Logger: a.options.Logger, Started: settings.Settings{
+		AuditKept: gathering.Duration(o.Retention), LimitSignIn: o.Limits.SignIn, LimitWrite: o.Limits.Write, LimitRead: o.Limits.Read, LimitToken: o.Limits.Token,
+	}}
+	if _, err := f.settings.Read(ctx); err != nil {
+		limiter.Close()
+		return nil, err
+	}
+	f.sealer = a.sealer(ring, func() time.Duration { return time.Duration(f.settings.Current().AuditKept) })
 	f.Auth, err = auth.New(auth.Options{
 		DB: a.DB, Ring: ring, Repeats: f.repeats, Logger: a.options.Logger, Now: a.options.Now, Cost: o.Cost,
 	})
@@ -143,7 +162,7 @@ func (a *App) OpenFront(ctx context.Context, o FrontOptions) (*Front, error) {
 	}
 	f.API = api.New(api.Options{
 		DB: a.DB, Auth: f.Auth, Projects: a.Projects, Launcher: a.Launcher, Circuits: a.Circuits, Breakers: a.Breakers, Providers: f.providers,
-		Repeats: f.repeats, Watch: watching, Ring: ring, Anchor: f.sealer.Anchor, Limiter: limiter, Limits: o.Limits, Logger: a.options.Logger,
+		Repeats: f.repeats, Watch: watching, Ring: ring, Anchor: f.sealer.Anchor, Limiter: limiter, Settings: f.settings, Logger: a.options.Logger,
 		Now: a.options.Now, Version: o.Version, Proxies: o.Proxies, Hosts: o.Hosts, Ready: o.Ready,
 	})
 	return f, nil
@@ -158,6 +177,7 @@ func (f *Front) Start(ctx context.Context) {
 	f.sealer.Start(ctx)
 	f.repeats.Start(ctx)
 	f.providers.Start(ctx)
+	f.settings.Start(ctx)
 	f.ended.Go(func() {
 		tick := time.NewTicker(tidyPause)
 		defer tick.Stop()
@@ -187,6 +207,7 @@ func (f *Front) Stop(ctx context.Context) error {
 		f.stop = nil
 	}
 	f.providers.Stop()
+	f.settings.Stop()
 	f.repeats.Stop(ctx)
 	err := f.sealer.Stop(ctx)
 	f.limiter.Close()

@@ -112,7 +112,7 @@ func (c *serveCmd) Run(ctx context.Context, s *shell) error {
 		Worker: run.WorkerOptions{Host: s.Host, PID: s.PID, Version: s.Version, Beat: s.Beat},
 		Front: app.FrontOptions{
 			Version: s.Version, Proxies: proxies, Redis: c.Redis, Retention: c.AuditKept,
-			Limits: api.Limits{SignIn: c.LimitSignIn, Write: c.LimitWrite, Read: c.LimitRead, Token: c.LimitToken},
+			Limits: app.Limits{SignIn: c.LimitSignIn, Write: c.LimitWrite, Read: c.LimitRead, Token: c.LimitToken},
 		},
 	}
 	return serve.Run(ctx, o)

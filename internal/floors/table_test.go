@@ -41,6 +41,7 @@ func floors() []floor {
 		{height: 4, path: "internal/llm/offline", about: "the built-in extractive model that needs no key"},
 		{height: 4, path: "internal/llm/llmtest", about: "a scripted model", tests: true},
 		{height: 4, path: "internal/place", about: "places for runs whose pipelines bound how many are under way"},
+		{height: 4, path: "internal/settings", about: "what an administrator sets while the service runs"},
 		{height: 4, path: "internal/roster", about: "reads the rows of runs"},
 		{height: 4, path: "internal/vital", about: "which instances are alive"},
 		{height: 4, path: "internal/purge", about: "deletes runs that have ended with everything that is kept of them"},
