@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -52,6 +53,9 @@ type Options struct {
 	Proxies httpx.Proxies
 	// Hosts are by which names the service may be asked. Nil is any.
 	Hosts *httpx.Hosts
+	// Streams and StreamsEach are how many streams may be open at a time, of all
+	// and of one user; 4000 and 200.
+	Streams, StreamsEach int
 	// Ready reports whether the service takes work; nil is always.
 	Ready func(ctx context.Context) error
 }
@@ -71,7 +75,7 @@ type API struct {
 // New returns the routes.
 func New(o Options) *API {
 	strict()
-	a := &API{Options: o, mux: http.NewServeMux(), gate: httpx.NewGate(streams, streamsPer), ending: make(chan struct{})}
+	a := &API{Options: o, mux: http.NewServeMux(), gate: httpx.NewGate(cmp.Or(o.Streams, 4000), cmp.Or(o.StreamsEach, 200)), ending: make(chan struct{})}
 	a.huma = humago.New(a.mux, a.config())
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		httpx.WriteProblem(w, r, gathering.NewError(gathering.KindNotFound, "there is no such route"))

@@ -23,11 +23,9 @@ import (
 
 // How streams are kept.
 const (
-	recheck    = 5 * time.Second // after which it is asked again whether a reader may read on
-	maxBehind  = 20_000          // commits that one who was up to date may fall behind
-	comeBack   = time.Second     // after which readers come back to a service that ends
-	streams    = 4000            // at a time
-	streamsPer = 200             // of one user
+	recheck   = 5 * time.Second // after which it is asked again whether a reader may read on
+	maxBehind = 20_000          // commits that one who was up to date may fall behind
+	comeBack  = time.Second     // after which readers come back to a service that ends
 )
 
 func (a *API) eventRoutes() {

@@ -23,12 +23,13 @@ import (
 // FrontOptions say how the front door is. The zero value of a field means the
 // default named.
 type FrontOptions struct {
-	Version string
-	Limits  Limits
-	Redis   string        // redis://… shares the counts of limits; "" counts here
-	Proxies httpx.Proxies // none
-	Hosts   *httpx.Hosts  // any name
-	Cost    auth.Cost     // of checking a password
+	Version              string
+	Limits               Limits
+	Redis                string        // redis://… shares the counts of limits; "" counts here
+	Proxies              httpx.Proxies // none
+	Hosts                *httpx.Hosts  // any name
+	Cost                 auth.Cost     // of checking a password
+	Streams, StreamsEach int           // that may be open at a time, of all and of one user; 4000 and 200
 	// Retention is how long audit entries are kept; 0 is for ever. It and the
 	// limits hold until an administrator sets them.
 	Retention time.Duration
@@ -163,7 +164,7 @@ func (a *App) OpenFront(ctx context.Context, o FrontOptions) (*Front, error) {
 	f.API = api.New(api.Options{
 		DB: a.DB, Auth: f.Auth, Projects: a.Projects, Launcher: a.Launcher, Circuits: a.Circuits, Breakers: a.Breakers, Providers: f.providers,
 		Repeats: f.repeats, Watch: watching, Ring: ring, Anchor: f.sealer.Anchor, Limiter: limiter, Settings: f.settings, Logger: a.options.Logger,
-		Now: a.options.Now, Version: o.Version, Proxies: o.Proxies, Hosts: o.Hosts, Ready: o.Ready,
+		Now: a.options.Now, Version: o.Version, Proxies: o.Proxies, Hosts: o.Hosts, Ready: o.Ready, Streams: o.Streams, StreamsEach: o.StreamsEach,
 	})
 	return f, nil
 }

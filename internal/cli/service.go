@@ -96,6 +96,8 @@ type serveCmd struct {
 	LimitWrite  ratelimit.Rate `default:"30/min" help:"How often a user may change something."`
 	LimitRead   ratelimit.Rate `default:"120/min" help:"How often a user may read something."`
 	LimitToken  ratelimit.Rate `default:"600/min" help:"How often an API token may ask anything."`
+	Streams     int            `default:"4000" help:"How many streams of events may be open at a time."`
+	StreamsEach int            `default:"200" help:"And how many of one user."`
 	AuditKept   time.Duration  `default:"0s" help:"How long audit entries are kept; 0s is for ever."`
 	Drain       time.Duration  `default:"30s" help:"How long requests and nodes may take to end once the service is told to."`
 }
@@ -111,7 +113,7 @@ func (c *serveCmd) Run(ctx context.Context, s *shell) error {
 		Names: c.Hosts, Say: s.tell,
 		Worker: run.WorkerOptions{Host: s.Host, PID: s.PID, Version: s.Version, Beat: s.Beat},
 		Front: app.FrontOptions{
-			Version: s.Version, Proxies: proxies, Redis: c.Redis, Retention: c.AuditKept,
+			Version: s.Version, Proxies: proxies, Redis: c.Redis, Retention: c.AuditKept, Streams: c.Streams, StreamsEach: c.StreamsEach,
 			Limits: app.Limits{SignIn: c.LimitSignIn, Write: c.LimitWrite, Read: c.LimitRead, Token: c.LimitToken},
 		},
 	}
