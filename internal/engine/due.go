@@ -112,7 +112,7 @@ func (s *State) nodeDue(i int) time.Time {
 	}
 	since := s.haltingSince(i)
 	switch {
-	case n.state != gathering.NodeRunning && (s.paused || !since.IsZero()):
+	case n.state != gathering.NodeRunning && (s.paused || s.holding || !since.IsZero()):
 		return time.Time{}
 	case n.state != gathering.NodeRunning:
 		return earlier(n.due, s.waitLimit(i))

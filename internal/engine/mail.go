@@ -169,7 +169,7 @@ func (t *turn) decided(d DecideMail) {
 	switch d.As {
 	case DecideRetry:
 		t.retry(i, n.failure, 0)
-		if !t.s.paused {
+		if !t.resting() {
 			t.again(i)
 		}
 	case DecideDone:

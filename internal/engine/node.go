@@ -99,6 +99,7 @@ func (t *turn) child(i int, do Child, scope *expr.Scope, input json.RawMessage) 
 	t.emitNode(gathering.EventNodeStarted, i, attempt, &gathering.NodeStartedData{Input: spec.Input})
 	t.effect(StartChild{ID: id, Spec: spec, Trigger: gathering.Trigger{
 		Kind: "parent", Run: t.s.ID, Node: t.s.Path(i), Attempt: attempt,
+		By: t.s.Queued.Trigger.By, Request: t.s.Queued.Trigger.Request,
 	}})
 	t.emitNode(gathering.EventNodeWaiting, i, attempt, &gathering.NodeWaitingData{Child: id, Detached: !spec.Wait})
 }

@@ -135,6 +135,7 @@ func (o *Owner) Run(ctx context.Context, turn Turn) (Ending, error) {
 	defer stop(errReleased)
 	defer close(o.stopped)
 
+	o.hush()
 	if err := o.release(working, turn.Effects); err != nil {
 		return Released, err
 	}
@@ -142,17 +143,18 @@ func (o *Owner) Run(ctx context.Context, turn Turn) (Ending, error) {
 		if o.State.Run.Terminal() {
 			return Ended, nil
 		}
-		if o.parks() {
+		if !o.State.holding && o.parks() {
 			parked, err := o.park(logging, working)
 			if err != nil || parked {
 				return Parked, err
 			}
 			continue
 		}
-		if o.State.holding && len(o.work) == 0 {
+		if o.State.holding && !o.State.Working() {
 			return Released, nil
 		}
 		batch := o.wait(ctx)
+		o.hush()
 		if ctx.Err() != nil {
 			stop(errReleased)
 			return o.drain(logging, working, batch)
@@ -167,8 +169,17 @@ func (o *Owner) Run(ctx context.Context, turn Turn) (Ending, error) {
 	}
 }
 
+// hush notes that nothing more is to be begun.
+func (o *Owner) hush() {
+	select {
+	case <-o.Quiet:
+		o.Quiet, o.State.holding = nil, true
+	default:
+	}
+}
+
 // wait returns the next messages, or none when it is time to look into the
-// inbox or ctx ended.
+// inbox, ctx ended or nothing more is to be begun.
 func (o *Owner) wait(ctx context.Context) []envelope {
 	var timer <-chan time.Time
 	due := earlier(o.State.NextDue(), o.lookAt)
@@ -184,7 +195,6 @@ func (o *Owner) wait(ctx context.Context) []envelope {
 	case <-ctx.Done():
 		return nil
 	case <-o.Quiet:
-		o.Quiet, o.State.holding = nil, true
 		return nil
 	case e := <-o.messages:
 		return o.more([]envelope{e})

@@ -178,6 +178,7 @@ type stage struct {
 	graph *engine.Graph
 	state *engine.State
 	bell  chan struct{}
+	quiet chan struct{}    // closed, the owners of these tests begin nothing more
 	said  *strings.Builder // what was logged
 	slog  *slog.Logger
 	park  time.Duration
@@ -203,7 +204,7 @@ func newStageOf(t *testing.T, graph *engine.Graph) *stage {
 	bell := make(chan struct{}, 1)
 	return &stage{
 		t: t, graph: graph, log: &ledger{graph: graph, bell: bell, consumed: map[gathering.InboxID]int{}},
-		bell: bell, said: said, slog: slog.New(slog.NewTextHandler(said, nil)),
+		bell: bell, quiet: make(chan struct{}), said: said, slog: slog.New(slog.NewTextHandler(said, nil)),
 		park: time.Second, drain: drain, begun: time.Now(),
 	}
 }
@@ -253,7 +254,7 @@ func (s *stage) owner() (*engine.Owner, engine.Turn) {
 	s.log.write(c)
 	return &engine.Owner{
 		State: s.state, Log: s.log, Now: time.Now, Bell: s.bell,
-		ParkAfter: s.park, Drain: s.drain, Logger: s.slog,
+		ParkAfter: s.park, Quiet: s.quiet, Drain: s.drain, Logger: s.slog,
 	}, turn
 }
 

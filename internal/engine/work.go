@@ -49,6 +49,9 @@ func (o *Owner) release(ctx context.Context, effects []Effect) error {
 // start runs an attempt in a goroutine of its own.
 func (o *Owner) start(ctx context.Context, work Work, e StartWork) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	if o.State.holding {
+		cancel(errReleased) // it was decided before: that it is not begun is recorded
+	}
 	stopTimer := func() {}
 	if !e.Deadline.IsZero() {
 		timer := time.AfterFunc(max(e.Deadline.Sub(o.Now()), 0), func() { cancel(errDeadline) })

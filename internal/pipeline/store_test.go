@@ -75,35 +75,40 @@ func (s *shop) content(id gathering.PipelineID, number int) string {
 	return string(def.Vars["content"])
 }
 
-// events are those of a pipeline's log, as "created 1", and holds that the feed
-// tells of each once and in order.
-func (s *shop) events(id gathering.PipelineID) []string {
+// log is the events of a pipeline's log.
+func (s *shop) log(id gathering.PipelineID) []gathering.Event {
 	s.t.Helper()
 	rows, err := s.DB.Read().Query(s.t.Context(), `SELECT stream, seq, at, version, rows FROM noun_log WHERE stream = $1 ORDER BY seq`, string(id))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	var list []string
+	var list []gathering.Event
 	err = rows.Each(func(row store.Scanner) error {
 		var r event.Row
 		if err := row.Scan(&r.Stream, &r.Seq, &r.At, &r.Version, &r.Rows); err != nil {
 			return err
 		}
 		events, err := event.Unpack(s.t.Context(), r, nil)
-		if err != nil {
-			return err
-		}
-		for _, e := range events {
-			var data gathering.PipelineChangedData
-			if err := json.Unmarshal(e.Data, &data); err != nil {
-				return err
-			}
-			list = append(list, fmt.Sprintf("%d %s %s %d", e.Seq, e.Type, data.Name, data.Version))
-		}
-		return nil
+		list = append(list, events...)
+		return err
 	})
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	return list
+}
+
+// events are those of a pipeline's log, as "created 1", and holds that the feed
+// tells of each once and in order.
+func (s *shop) events(id gathering.PipelineID) []string {
+	s.t.Helper()
+	var list []string
+	for _, e := range s.log(id) {
+		var data gathering.PipelineChangedData
+		if err := json.Unmarshal(e.Data, &data); err != nil {
+			s.t.Fatal(err)
+		}
+		list = append(list, fmt.Sprintf("%d %s %s %d", e.Seq, e.Type, data.Name, data.Version))
 	}
 	feed, err := event.Feed(s.t.Context(), s.DB.Read(), 0, 1000)
 	if err != nil {

@@ -140,7 +140,8 @@ func (s *Store) publish(
 			return p, err
 		}
 		p.Published, p.UpdatedAt = number, s.now()
-		return p, write(ctx, tx, &p, gathering.EventPipelineUpdated, gathering.PipelineChangedData{Version: number})
+		err = write(ctx, tx, &p, gathering.EventPipelineUpdated, gathering.PipelineChangedData{Version: number})
+		return p, err
 	})
 	if err != nil {
 		return p, fmt.Errorf("publish a version of %s: %w", id, err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/codec"
 	"gathering/internal/event"
 	"gathering/internal/store"
 )
@@ -140,7 +141,9 @@ func DeadLetters(ctx context.Context, q store.Querier, f gathering.RunFilter) ([
 
 // failureOf is how a run ended, by the last row of its log.
 func failureOf(ctx context.Context, last event.Row) (*gathering.Failure, error) {
-	events, err := event.Unpack(ctx, last, func(context.Context, string) ([]byte, error) { return []byte("null"), nil })
+	// What is too long to stand in the row itself is of other events.
+	nothing := func(context.Context, string) ([]byte, error) { return codec.Encode([]byte("null")), nil }
+	events, err := event.Unpack(ctx, last, nothing)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ type runLog struct {
 	run        gathering.Run
 	parentNode string
 	workspace  string
+	request    string // that the run was asked for by
 	shift      *shift                 // whose run it is; nil while it is nobody's
 	bounded    bool                   // by a concurrency key
 	fresh      *insert                // the run's row, while it is still to be inserted
@@ -49,6 +50,11 @@ func newRunLog(s *Service, r gathering.Run) *runLog {
 }
 
 var _ engine.Log = (*runLog)(nil)
+
+// know notes what the run was begun with.
+func (l *runLog) know(q gathering.RunQueuedData) {
+	l.workspace, l.request = q.Workspace, q.Trigger.Request
+}
 
 // Append implements [engine.Log].
 func (l *runLog) Append(ctx context.Context, c engine.Commit) error {

@@ -247,7 +247,7 @@ func (s *Service) insertFresh(ctx context.Context, f fresh) (gathering.Run, erro
 		l.entries = []gathering.AuditEntry{c.By(entry, r.CreatedAt)}
 	}
 	l.parentNode = state.Queued.Trigger.Node
-	l.workspace = state.Queued.Workspace // for children that this very commit starts
+	l.know(state.Queued) // for children that this very commit starts
 	if worker != nil {
 		l.subscribe()
 	}

@@ -282,7 +282,7 @@ func (h *shift) tryTakeover(l *runLog, crashed bool) (*engine.State, engine.Turn
 	if err != nil {
 		return nil, engine.Turn{}, err
 	}
-	l.workspace = state.Queued.Workspace
+	l.know(state.Queued)
 	turn, err := engine.Next(state, h.service.now(), engine.Takeover{Instance: h.instance, Crashed: crashed, Mail: mail})
 	if err != nil {
 		return nil, engine.Turn{}, fmt.Errorf("take %s over: %w", l.run.ID, err)
@@ -317,14 +317,18 @@ func (s *Service) patiently(ctx context.Context, fn func() error) error {
 
 // own begins to work on a run that was just inserted as this worker's.
 func (h *shift) own(l *runLog, state *engine.State, turn engine.Turn) {
-	l.workspace = state.Queued.Workspace
+	l.know(state.Queued)
 	go h.move(l, state, turn)
 }
 
 func (h *shift) move(l *runLog, state *engine.State, turn engine.Turn) {
+	logger := h.logger
+	if l.request != "" {
+		logger = logger.With(slog.String("request_id", l.request))
+	}
 	owner := &engine.Owner{
 		State: state, Log: l, Now: h.service.now, Bell: l.rings, Fence: h.steady,
-		ParkAfter: h.options.ParkAfter, Quiet: h.quiet, Drain: h.options.Drain, MaxShared: h.service.maxTurn / 4, Logger: h.logger,
+		ParkAfter: h.options.ParkAfter, Quiet: h.quiet, Drain: h.options.Drain, MaxShared: h.service.maxTurn / 4, Logger: logger,
 	}
 	ending, err := owner.Run(h.ctx, turn)
 	h.end(l, ending, err)
@@ -334,7 +338,7 @@ func (h *shift) move(l *runLog, state *engine.State, turn engine.Turn) {
 func (h *shift) end(l *runLog, ending engine.Ending, err error) {
 	defer h.giveBack(l.run.ID)
 	defer l.unsubscribe()
-	id := slog.String("run_id", string(l.run.ID))
+	id := slog.Group("", slog.String("run_id", string(l.run.ID)), slog.String("request_id", l.request))
 	switch {
 	case err == nil && ending != engine.Released:
 		return

@@ -151,6 +151,7 @@ func (w *Worker) Drain(ctx context.Context) {
 	}
 	select {
 	case <-settled:
+	case <-ctx.Done():
 	}
 	w.Stop()
 	<-settled
