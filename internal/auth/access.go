@@ -90,7 +90,7 @@ const maxToken = 4 << 10
 // unauthenticated; that the database is away is one of kind unavailable. The
 // principal belongs to many: it must not be changed.
 func (s *Service) Authenticate(ctx context.Context, token string) (*gathering.Principal, error) {
-	if token == "" || len(token) > maxToken {
+	if token == "" || len(token) > maxToken || wrapped(token) {
 		return nil, errUnknownToken(nil)
 	}
 	now, changes := s.clock(), s.changes.Load()
@@ -109,6 +109,10 @@ func (s *Service) Authenticate(ctx context.Context, token string) (*gathering.Pr
 	s.known.Set(key, k)
 	return k.principal, nil
 }
+
+// wrapped reports whether there are line breaks in a token. Decoders of base64
+// pass over them; here a token has one form.
+func wrapped(token string) bool { return strings.ContainsAny(token, "\r\n") }
 
 func errUnknownToken(cause error) error {
 	return gathering.NewError(gathering.KindUnauthenticated, "the token is wrong, has expired or was taken back").WithCause(cause)

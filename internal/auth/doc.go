@@ -8,8 +8,10 @@
 //	                └──────▶ access token    ──▶ ·  ──▶ ·
 //
 // A refresh token that comes a second time was copied by somebody: the session
-// ends, and with it every token that came from it. Nothing of a token is
-// stored but which generation of a session's refresh tokens is the good one.
+// ends, and with it every token that came from it. Only within [refreshGrace]
+// it may be a program's that asked twice at once, and is just refused. Nothing
+// of these tokens is stored but which generation of a session's refresh tokens
+// is the good one, and of an API token a hash.
 //
 // Who a token stands for is read from the database for each request, at most
 // [freshness] before it: what they may do is what they may do now, and a

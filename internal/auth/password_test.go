@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -206,8 +207,9 @@ func TestHangingUpInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := storetest.Open(t, storetest.SQLite(t))
 		open := make(chan struct{})
+		var held atomic.Bool
 		through, _ := db.Through(func(_ context.Context, a store.Access) error {
-			if a.Kind == store.Writing {
+			if a.Kind == store.Writing && held.Load() {
 				<-open
 			}
 			return a.Do()
@@ -219,6 +221,10 @@ func TestHangingUpInTheQueue(t *testing.T) {
 			_, err := w.SignIn(ctx, "ann@example.com", another, from(string(rune('a'+i))))
 			errs <- err
 		}
+		for range 5 {
+			w.answer("locked@example.com", another, home())
+		}
+		held.Store(true)
 		go try(t.Context(), 0)
 		go try(t.Context(), 1)
 		synctest.Wait() // both are looked at
@@ -238,6 +244,8 @@ func TestHangingUpInTheQueue(t *testing.T) {
 		if len(errs) > 0 {
 			t.Errorf("there is no place in the queue: %v", <-errs)
 		}
+		_, err := w.SignIn(t.Context(), "locked@example.com", another, home())
+		wantKind(t, "who has to wait, and takes nobody's place", err, gathering.KindExhausted)
 		close(open)
 		for range 64 {
 			<-errs

@@ -14,6 +14,7 @@ import (
 	"gathering"
 	"gathering/internal/audit"
 	"gathering/internal/keyring"
+	"gathering/internal/once"
 	"gathering/internal/store"
 )
 
@@ -168,7 +169,7 @@ func (s *Service) here(body string) string { return s.db.LogID() + "." + body }
 // readRefresh returns what a refresh token that was made here is for.
 func (s *Service) readRefresh(token string) (session gathering.SessionID, generation int64, ok bool) {
 	rest, ok := strings.CutPrefix(token, refreshPrefix)
-	if !ok || len(rest) > 200 {
+	if !ok || len(rest) > 200 || wrapped(rest) {
 		return "", 0, false
 	}
 	last := strings.LastIndexByte(rest, '.')
@@ -341,19 +342,19 @@ func (s *Service) SignOutAll(ctx context.Context, p *gathering.Principal) error 
 }
 
 func (s *Service) signOut(ctx context.Context, p *gathering.Principal, data gathering.AuthData, end func(tx *store.Tx) error) error {
-	err := s.db.Tx(ctx, func(tx *store.Tx) error {
+	_, err := once.Do(ctx, s.db, func(tx *store.Tx) (gathering.UserID, error) {
 		u, err := lockUser(ctx, tx, p.User)
 		if err != nil {
-			return err
+			return p.User, err
 		}
 		if err := end(tx); err != nil {
-			return err
+			return p.User, err
 		}
 		reason := ""
 		if data.Session == "" {
 			reason = "all sessions"
 		}
-		return u.write(ctx, tx, gathering.Event{Type: gathering.EventSignedOut, At: s.now()}, data, gathering.AuditEntry{Reason: reason})
+		return p.User, u.write(ctx, tx, gathering.Event{Type: gathering.EventSignedOut, At: s.now()}, data, gathering.AuditEntry{Reason: reason})
 	})
 	s.Forget()
 	if err != nil {
@@ -423,23 +424,23 @@ func (s *Service) setPassword(ctx context.Context, of gathering.User, n newPassw
 	if err != nil {
 		return err
 	}
-	err = s.db.Tx(ctx, func(tx *store.Tx) error {
+	_, err = once.Do(ctx, s.db, func(tx *store.Tx) (gathering.UserID, error) {
 		u, err := lockUser(ctx, tx, of.ID)
 		if err != nil {
-			return err
+			return of.ID, err
 		}
 		if err := allow(u); err != nil {
-			return err
+			return of.ID, err
 		}
 		u.password = hash
 		u.UpdatedAt = s.now()
 		if err := endSessions(ctx, tx, u.UpdatedAt, u.ID, n.but); err != nil {
-			return err
+			return of.ID, err
 		}
 		if err := clearFailures(ctx, tx, []string{accountKey(u.Email)}); err != nil {
-			return err
+			return of.ID, err
 		}
-		return u.write(ctx, tx, gathering.Event{Type: gathering.EventPasswordChanged, At: u.UpdatedAt}, gathering.AuthData{By: by(ctx)}, gathering.AuditEntry{})
+		return of.ID, u.write(ctx, tx, gathering.Event{Type: gathering.EventPasswordChanged, At: u.UpdatedAt}, gathering.AuthData{By: by(ctx)}, gathering.AuditEntry{})
 	})
 	s.Forget()
 	if err != nil {

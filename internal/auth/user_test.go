@@ -40,16 +40,16 @@ func TestUsers(t *testing.T) {
 		wantKind(t, "who has no password", err, gathering.KindUnauthenticated)
 
 		c.pass(time.Second)
-		changed := w.update(bob, auth.UserUpdate{Name: pointer("Bobby"), Role: pointer(gathering.RoleEditor), Revision: 1})
+		changed := w.update(bob, auth.UserUpdate{Name: new("Bobby"), Role: new(gathering.RoleEditor), Revision: 1})
 		want = bob
 		want.Name, want.Role, want.Revision, want.UpdatedAt = "Bobby", gathering.RoleEditor, 2, noon().Add(2*time.Second)
 		if diff := cmp.Diff(want, changed); diff != "" {
 			t.Errorf("changed (-want +got):\n%s", diff)
 		}
-		if got := w.update(bob, auth.UserUpdate{Name: pointer(" Bobby "), Active: pointer(true)}); got != changed {
+		if got := w.update(bob, auth.UserUpdate{Name: new(" Bobby "), Active: new(true)}); got != changed {
 			t.Errorf("a change of nothing makes %+v", got)
 		}
-		_, err = w.UpdateUser(w.ctx(), bob.ID, auth.UserUpdate{Name: pointer("X"), Revision: 1})
+		_, err = w.UpdateUser(w.ctx(), bob.ID, auth.UserUpdate{Name: new("X"), Revision: 1})
 		wantKind(t, "a change of what was", err, gathering.KindConflict)
 		if got := gathering.CodeOf(err); got != gathering.CodePrecondition {
 			t.Errorf("its code is %q", got)
@@ -128,7 +128,7 @@ func TestUsersThatCannotBe(t *testing.T) {
 			wantKind(t, name, err, c.want)
 		}
 		for name, c := range map[string]auth.UserUpdate{
-			"no text": {Name: pointer("\xff")}, "lines": {Name: pointer("a\nb")}, "no role": {Role: pointer(gathering.Role(""))}, "unknown": {Role: pointer(gathering.Role("root"))},
+			"no text": {Name: new("\xff")}, "lines": {Name: new("a\nb")}, "no role": {Role: new(gathering.Role(""))}, "unknown": {Role: new(gathering.Role("root"))},
 		} {
 			_, err := w.UpdateUser(w.ctx(), ann.ID, c)
 			wantKind(t, "update: "+name, err, gathering.KindInvalid)
@@ -150,7 +150,7 @@ func addresses() map[string]string {
 		"\u212aate@example.com":                "kate@example.com",
 		"a\u0308nn@example.com":                "änn@example.com",
 		"ÄNN@example.com":                      "änn@example.com",
-		"\u03aa\u0301ris@example.com": "\u0390ris@example.com",
+		"\u03aa\u0301ris@example.com":          "\u0390ris@example.com",
 		"ann@BÜCHER.example":                   "ann@bücher.example",
 		"ann+tag@example.com":                  "ann+tag@example.com", // another one, perhaps somebody else's
 		"o'neil@example.com":                   "o'neil@example.com",
@@ -256,12 +256,12 @@ func TestLastAdministrator(t *testing.T) {
 		_, err := w.CreateUser(w.ctx(), auth.NewUser{Email: "mute@example.com", Role: gathering.RoleAdmin}) // cannot sign in
 		w.must(err)
 		out := w.user("out@example.com", gathering.RoleAdmin)
-		w.update(out, auth.UserUpdate{Active: pointer(false)})
+		w.update(out, auth.UserUpdate{Active: new(false)})
 		w.user("vic@example.com", gathering.RoleViewer)
 		refuse := func() {
 			t.Helper()
 			for name, c := range map[string]auth.UserUpdate{
-				"demote": {Role: pointer(gathering.RoleOperator)}, "disable": {Active: pointer(false)}, "both": {Role: pointer(gathering.RoleNone), Active: pointer(false)},
+				"demote": {Role: new(gathering.RoleOperator)}, "disable": {Active: new(false)}, "both": {Role: new(gathering.RoleNone), Active: new(false)},
 			} {
 				_, err := w.UpdateUser(w.ctx(), ann.ID, c)
 				wantKind(t, name, err, gathering.KindConflict)
@@ -270,13 +270,13 @@ func TestLastAdministrator(t *testing.T) {
 			there(true)
 		}
 		refuse()
-		w.update(ann, auth.UserUpdate{Name: pointer("Ann"), Role: pointer(gathering.RoleAdmin), Active: pointer(true)})
-		w.update(out, auth.UserUpdate{Active: pointer(true)})
+		w.update(ann, auth.UserUpdate{Name: new("Ann"), Role: new(gathering.RoleAdmin), Active: new(true)})
+		w.update(out, auth.UserUpdate{Active: new(true)})
 		w.must(w.DeleteUser(w.ctx(), out.ID, 0)) // one of two
 		refuse()
 		bob := w.user("bob@example.com", gathering.RoleAdmin)
-		w.update(ann, auth.UserUpdate{Role: pointer(gathering.RoleViewer)})
-		w.update(ann, auth.UserUpdate{Role: pointer(gathering.RoleAdmin)})
+		w.update(ann, auth.UserUpdate{Role: new(gathering.RoleViewer)})
+		w.update(ann, auth.UserUpdate{Role: new(gathering.RoleAdmin)})
 		w.must(w.DeleteUser(w.ctx(), bob.ID, 0))
 		refuse()
 	})
@@ -289,11 +289,11 @@ func TestAdministratorsAgainstEachOther(t *testing.T) {
 		w := newWorld(t, db, keyring.New(noon()), noon)
 		out := []func(u gathering.User) error{
 			func(u gathering.User) error {
-				_, err := w.UpdateUser(w.ctx(), u.ID, auth.UserUpdate{Role: pointer(gathering.RoleViewer)})
+				_, err := w.UpdateUser(w.ctx(), u.ID, auth.UserUpdate{Role: new(gathering.RoleViewer)})
 				return err
 			},
 			func(u gathering.User) error {
-				_, err := w.UpdateUser(w.ctx(), u.ID, auth.UserUpdate{Active: pointer(false)})
+				_, err := w.UpdateUser(w.ctx(), u.ID, auth.UserUpdate{Active: new(false)})
 				return err
 			},
 			func(u gathering.User) error { return w.DeleteUser(w.ctx(), u.ID, 0) },

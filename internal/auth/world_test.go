@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -58,20 +59,20 @@ type world struct {
 	db *store.DB
 }
 
-func newWorld(t testing.TB, db *store.DB, ring *keyring.Ring, now func() time.Time) *world {
-	t.Helper()
-	return newCostly(t, db, ring, auth.Options{Now: now, Cost: cheap()})
+func newWorld(tb testing.TB, db *store.DB, ring *keyring.Ring, now func() time.Time) *world {
+	tb.Helper()
+	return newCostly(tb, db, ring, auth.Options{Now: now, Cost: cheap()})
 }
 
-func newCostly(t testing.TB, db *store.DB, ring *keyring.Ring, o auth.Options) *world {
-	t.Helper()
+func newCostly(tb testing.TB, db *store.DB, ring *keyring.Ring, o auth.Options) *world {
+	tb.Helper()
 	repeats := &audit.Repeats{DB: db, Now: o.Now, Logger: slog.New(slog.DiscardHandler)}
 	o.DB, o.Ring, o.Repeats = db, ring, repeats
 	s, err := auth.New(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return &world{s, t, db}
+	return &world{s, tb, db}
 }
 
 // ctx is that of a request of somebody who is not known yet.
@@ -212,14 +213,30 @@ func (w *world) entries() []gathering.AuditEntry {
 	return entries
 }
 
-func wantKind(t testing.TB, what string, err error, want gathering.Kind) {
-	t.Helper()
+func wantKind(tb testing.TB, what string, err error, want gathering.Kind) {
+	tb.Helper()
 	if got := gathering.KindOf(err); got != want {
-		t.Errorf("%s: got %q (%v), want %q", what, got, err, want)
+		tb.Errorf("%s: got %q (%v), want %q", what, got, err, want)
 	}
 }
 
 // away is what a database is that cannot be reached.
 func away() error { return gathering.NewError(gathering.KindUnavailable, "the database is away") }
 
-func pointer[T any](v T) *T { return &v }
+// safeBuffer is a log that many write.
+type safeBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}

@@ -108,22 +108,58 @@ func (k Key) release(ctx context.Context, db *store.DB, r reservation, refusal e
 	return refusal
 }
 
+// Note notes, in the transaction of a change that is made in another way, that
+// what the context's key is of was done. False says that it was before.
+func Note(ctx context.Context, tx *store.Tx) (fresh bool, err error) {
+	k, keyed := ctx.Value(contextKey{}).(*first)
+	if !keyed {
+		return true, nil
+	}
+	n, err := tx.Exec(ctx, `INSERT INTO idempotency (key, fingerprint, result, expires_at) VALUES ($1, $2, $3, $4) ON CONFLICT (key) DO NOTHING`,
+		k.name, k.fingerprint, codec.Encode([]byte("null")), k.at.Add(Kept).UnixMicro())
+	if err != nil {
+		return false, fmt.Errorf("note what a request came to: %w", err)
+	}
+	return n > 0, nil
+}
+
 // Known reports whether what the context's key is of was done before. Under a
 // key that is known of another request it is a conflict.
 func Known(ctx context.Context, db *store.DB) (bool, error) {
+	_, known, err := recall(ctx, db)
+	return known, err
+}
+
+// Recall returns what a request came to that was done before under the
+// context's key, by [Do]. Under a key that is known of another request it is a
+// conflict.
+func Recall[T any](ctx context.Context, db *store.DB) (result T, known bool, err error) {
+	document, known, err := recall(ctx, db)
+	if err != nil || !known {
+		return result, false, err
+	}
+	return result, true, json.Unmarshal(document, &result)
+}
+
+func recall(ctx context.Context, db *store.DB) (document []byte, known bool, err error) {
 	k, keyed := ctx.Value(contextKey{}).(*first)
 	if !keyed {
-		return false, nil
+		return nil, false, nil
 	}
-	var fingerprint string
-	err := db.Read().QueryRow(ctx, `SELECT fingerprint FROM idempotency WHERE key = $1 AND expires_at > $2`, k.name, k.at.UnixMicro()).Scan(&fingerprint)
+	var (
+		fingerprint string
+		stored      []byte
+	)
+	err = db.Read().QueryRow(ctx, `SELECT fingerprint, result FROM idempotency WHERE key = $1 AND expires_at > $2`, k.name, k.at.UnixMicro()).
+		Scan(&fingerprint, &stored)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return false, nil
+		return nil, false, nil
 	case err != nil:
-		return false, fmt.Errorf("read what a request came to: %w", err)
+		return nil, false, fmt.Errorf("read what a request came to: %w", err)
 	case fingerprint != k.fingerprint:
-		return false, errOther()
+		return nil, false, errOther()
 	}
-	return true, nil
+	document, err = codec.Decode(stored)
+	return document, err == nil, err
 }

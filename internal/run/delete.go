@@ -59,6 +59,9 @@ func (s *Service) Delete(ctx context.Context, id gathering.RunID) error {
 		}
 	}
 	return purge.Run(ctx, s.db, id, func(tx *store.Tx) error {
+		if fresh, err := once.Note(ctx, tx); err != nil || !fresh {
+			return err
+		}
 		return audit.Record(ctx, tx, gathering.AuditEntry{Action: "run.delete", Object: string(id), Project: r.Project}, s.now())
 	})
 }

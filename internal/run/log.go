@@ -21,7 +21,7 @@ type runLog struct {
 	run        gathering.Run
 	parentNode string
 	workspace  string
-	request    string // that the run was asked for by
+	request    string                 // that the run was asked for by
 	shift      *shift                 // whose run it is; nil while it is nobody's
 	bounded    bool                   // by a concurrency key
 	fresh      *insert                // the run's row, while it is still to be inserted

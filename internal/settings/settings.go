@@ -49,7 +49,7 @@ func (s Settings) WithDefaults() Settings {
 // Update says what is set. What is nil stays as it is; what is set once stays
 // so, whatever the service is started with.
 type Update struct {
-	AuditKept   *gathering.Duration `json:"audit_kept,omitempty"`
+	AuditKept   *gathering.Duration `json:"audit_kept,omitempty" pattern:"^([0-9]+([.][0-9]+)?(s|m|h))+$" doc:"0s is for ever."`
 	LimitSignIn *ratelimit.Rate     `json:"limit_sign_in,omitempty"`
 	LimitWrite  *ratelimit.Rate     `json:"limit_write,omitempty"`
 	LimitRead   *ratelimit.Rate     `json:"limit_read,omitempty"`
@@ -65,7 +65,7 @@ func (u Update) put(s *Settings) {
 	set(&s.LimitToken, u.LimitToken)
 }
 
-func set[T any](value *T, to *T) {
+func set[T any](value, to *T) {
 	if to != nil {
 		*value = *to
 	}
@@ -151,7 +151,7 @@ func read(ctx context.Context, q store.Querier, clause string) (set Update, revi
 		return set, 0, nil
 	}
 	if err == nil {
-		err = json.Unmarshal([]byte(text), &set)
+		err = json.Unmarshal([]byte(text), &set) //nolint:musttag // rates are written as text
 	}
 	if err != nil {
 		return set, 0, fmt.Errorf("read the settings: %w", err)
@@ -184,7 +184,7 @@ func (s *Store) Update(ctx context.Context, u Update, revision int64) (Current, 
 				WithCode(gathering.CodePrecondition)
 		}
 		set.merge(u)
-		text, err := json.Marshal(set)
+		text, err := json.Marshal(set) //nolint:musttag // rates are written as text
 		if err != nil {
 			return row{}, err
 		}
