@@ -37,6 +37,15 @@ type Listed struct {
 	Cursor string `query:"cursor" maxLength:"200" doc:"The next_cursor of the page before."`
 }
 
+// after is the cursor of a list whose items have IDs that begin with prefix, "_"
+// included.
+func (l Listed) after(prefix string) (string, error) {
+	if l.Cursor != "" && (!strings.HasPrefix(l.Cursor, prefix) || len(l.Cursor) == len(prefix) || !nameable(l.Cursor)) {
+		return "", errCursor()
+	}
+	return l.Cursor, nil
+}
+
 // page is one of at most limit items, of which one more was asked for.
 func page[T any](items []T, limit int, cursor func(T) string) *answer[Page[T]] {
 	p := Page[T]{Items: items}

@@ -57,7 +57,7 @@ func (a *API) only(ctx context.Context, project gathering.ProjectID) []gathering
 	switch {
 	case project == "":
 		return visible
-	case visible == nil || slices.Contains(visible, project):
+	case visible == nil && nameable(string(project)), slices.Contains(visible, project):
 		return []gathering.ProjectID{project}
 	default:
 		return []gathering.ProjectID{}
@@ -71,7 +71,7 @@ func errCursor() error {
 
 func (a *API) verifyAudit(ctx context.Context, _ *nothing) (*answer[audit.Report], error) {
 	if a.visible(ctx) != nil {
-		return nil, errForbidden()
+		return nil, a.refuse(ctx, "", errForbidden())
 	}
 	report, err := audit.Verify(ctx, a.DB, a.Ring, a.Anchor)
 	return &answer[audit.Report]{report}, err

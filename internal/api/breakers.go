@@ -3,12 +3,15 @@ package api
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"gathering"
 	"gathering/internal/auth"
+	"gathering/internal/once"
 )
 
 // TripOrder is why and until when a breaker is to stay open.
@@ -46,6 +49,9 @@ func (a *API) listBreakers(ctx context.Context, in *Listed) (*answer[Page[gather
 	list := a.Circuits.List(ctx)
 	slices.SortFunc(list, func(x, y gathering.Breaker) int { return cmp.Compare(place(x), place(y)) })
 	if in.Cursor != "" {
+		if rank, name, ok := strings.Cut(in.Cursor, " "); !ok || name == "" || rank != "0" && rank != "1" {
+			return nil, errCursor()
+		}
 		next, found := slices.BinarySearchFunc(list, in.Cursor, func(b gathering.Breaker, cursor string) int {
 			return cmp.Compare(place(b), cursor)
 		})
@@ -84,7 +90,15 @@ func (a *API) tripBreaker(ctx context.Context, in *struct {
 	if order.Until != nil {
 		until = *order.Until
 	}
-	b, err := a.Circuits.Trip(ctx, in.Name, by(ctx), order.Reason, until)
+	return a.switched(ctx, func(ctx context.Context) (gathering.Breaker, error) {
+		return a.Circuits.Trip(ctx, in.Name, by(ctx), order.Reason, until)
+	})
+}
+
+// switched has a breaker opened or closed, once under an idempotency key. Two of
+// the same request at the same time may both do it, which comes to the same.
+func (a *API) switched(ctx context.Context, act func(ctx context.Context) (gathering.Breaker, error)) (*answer[gathering.Breaker], error) {
+	b, err := once.Reserved(ctx, a.DB, rand.Text, func(ctx context.Context, _ string, _ bool) (gathering.Breaker, error) { return act(ctx) })
 	return &answer[gathering.Breaker]{b}, err
 }
 
@@ -93,6 +107,7 @@ func (a *API) resetBreaker(ctx context.Context, in *struct {
 	Keyed
 },
 ) (*answer[gathering.Breaker], error) {
-	b, err := a.Circuits.Reset(ctx, in.Name, by(ctx))
-	return &answer[gathering.Breaker]{b}, err
+	return a.switched(ctx, func(ctx context.Context) (gathering.Breaker, error) {
+		return a.Circuits.Reset(ctx, in.Name, by(ctx))
+	})
 }

@@ -32,8 +32,12 @@ func (a *API) listDeadLetters(ctx context.Context, in *struct {
 	Project gathering.ProjectID `query:"project" maxLength:"100"`
 },
 ) (*answer[Page[DeadLetter]], error) {
+	before, err := in.after("run_")
+	if err != nil {
+		return nil, err
+	}
 	dead, err := a.Launcher.Runs.DeadLetters(ctx, gathering.RunFilter{
-		Projects: a.only(ctx, in.Project), Before: gathering.RunID(in.Cursor), Limit: in.Limit + 1,
+		Projects: a.only(ctx, in.Project), Before: gathering.RunID(before), Limit: in.Limit + 1,
 	})
 	if err != nil {
 		return nil, err
@@ -49,6 +53,5 @@ func (a *API) dismissRun(ctx context.Context, in *Steering) (*runAnswer, error) 
 	if _, err := a.seeRun(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	r, err := a.Launcher.Runs.Dismiss(ctx, in.ID, by(ctx))
-	return &runAnswer{r}, err
+	return a.once(ctx, func() (gathering.Run, error) { return a.Launcher.Runs.Dismiss(ctx, in.ID, by(ctx)) })
 }

@@ -22,7 +22,7 @@ type Definition struct {
 type NewPipeline struct {
 	Definition
 
-	Project gathering.ProjectID `json:"project,omitempty" maxLength:"100" doc:"Left out it is the default project."`
+	Project gathering.ProjectID `json:"project,omitempty" maxLength:"63" pattern:"^[a-z][a-z0-9_-]*$" doc:"Left out it is the default project."`
 }
 
 // NewVersion is a version that is to be stored.
@@ -123,8 +123,12 @@ func (a *API) listPipelines(ctx context.Context, in *struct {
 	Name    string              `query:"name" maxLength:"200"`
 },
 ) (*answer[Page[gathering.Pipeline]], error) {
+	after, err := in.after("pip_")
+	if err != nil {
+		return nil, err
+	}
 	pipelines, err := a.Launcher.Pipelines.Pipelines(ctx, pipeline.Filter{
-		Projects: a.only(ctx, in.Project), Name: in.Name, After: gathering.PipelineID(in.Cursor), Limit: in.Limit + 1,
+		Projects: a.only(ctx, in.Project), Name: in.Name, After: gathering.PipelineID(after), Limit: in.Limit + 1,
 	})
 	return page(pipelines, in.Limit, func(p gathering.Pipeline) string { return string(p.ID) }), err
 }

@@ -43,7 +43,7 @@ func libraryProblem(status int, message string, errs []error) *problem {
 	}
 	for _, e := range errs {
 		if detail, ok := errors.AsType[*huma.ErrorDetail](e); ok {
-			err.Fields = append(err.Fields, gathering.FieldError{Field: fieldOf(detail.Location), Problem: detail.Message})
+			err.Fields = append(err.Fields, gathering.FieldError{Field: fieldOf(detail.Location), Problem: wording(detail.Message)})
 		}
 	}
 	p, header := httpx.ProblemOf(err, "")
@@ -54,10 +54,21 @@ func libraryProblem(status int, message string, errs []error) *problem {
 func fieldOf(location string) string {
 	for _, place := range []string{"body.", "query.", "path.", "header."} {
 		if rest, ok := strings.CutPrefix(location, place); ok {
-			return rest
+			return gathering.Brief(rest)
 		}
 	}
 	return location
+}
+
+// wording is what the library says of a field, unless it could be the words of
+// a decoder, which repeat what they were given.
+func wording(message string) string {
+	for _, known := range []string{"expected ", "unexpected ", "unknown query parameter", "required ", "invalid ", "a rate is ", "a duration is "} {
+		if strings.HasPrefix(message, known) && !strings.HasPrefix(message, "invalid value") {
+			return message
+		}
+	}
+	return "cannot be read as what this route takes"
 }
 
 // meet gives the fault the ID of the request that it answers.

@@ -83,7 +83,11 @@ func (a *API) seeProject(ctx context.Context, id gathering.ProjectID) error {
 }
 
 func (a *API) listProjects(ctx context.Context, in *Listed) (*answer[Page[gathering.Project]], error) {
-	projects, err := a.Projects.Projects(ctx, a.visible(ctx), gathering.ProjectID(in.Cursor), in.Limit+1)
+	after, err := in.after("")
+	if err != nil {
+		return nil, err
+	}
+	projects, err := a.Projects.Projects(ctx, a.visible(ctx), gathering.ProjectID(after), in.Limit+1)
 	return page(projects, in.Limit, func(p gathering.Project) string { return string(p.ID) }), err
 }
 
@@ -148,7 +152,11 @@ func (a *API) listMembers(ctx context.Context, in *struct {
 	if _, err := a.Projects.Project(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	members, err := a.Projects.Members(ctx, in.ID, gathering.UserID(in.Cursor), in.Limit+1)
+	after, err := in.after("usr_")
+	if err != nil {
+		return nil, err
+	}
+	members, err := a.Projects.Members(ctx, in.ID, gathering.UserID(after), in.Limit+1)
 	return page(members, in.Limit, func(m gathering.Member) string { return string(m.User) }), err
 }
 
@@ -163,6 +171,9 @@ func (a *API) addMember(ctx context.Context, in *struct {
 		return nil, err
 	}
 	u, err := a.Auth.UserByEmail(ctx, in.Body.Email)
+	if gathering.KindOf(err) == gathering.KindNotFound {
+		return nil, gathering.NewError(gathering.KindNotFound, "there is no user with this e-mail address")
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,11 @@ func (a *API) providerRoutes() {
 }
 
 func (a *API) listProviders(ctx context.Context, in *Listed) (*answer[Page[gathering.Provider]], error) {
-	providers, err := a.Providers.Providers(ctx, gathering.ProviderID(in.Cursor), in.Limit+1)
+	after, err := in.after("prv_")
+	if err != nil {
+		return nil, err
+	}
+	providers, err := a.Providers.Providers(ctx, gathering.ProviderID(after), in.Limit+1)
 	return page(providers, in.Limit, func(p gathering.Provider) string { return string(p.ID) }), err
 }
 

@@ -215,15 +215,17 @@ type runList struct {
 }
 
 func (a *API) listRuns(ctx context.Context, in *runList) (*answer[Page[gathering.Run]], error) {
-	return a.runPage(ctx, gathering.RunFilter{
-		Projects: a.only(ctx, in.Project), States: in.State, Parent: in.Parent, Root: in.Root, Before: gathering.RunID(in.Cursor),
-	}, in.Limit)
+	return a.runPage(ctx, gathering.RunFilter{Projects: a.only(ctx, in.Project), States: in.State, Parent: in.Parent, Root: in.Root}, in.Listed)
 }
 
-func (a *API) runPage(ctx context.Context, f gathering.RunFilter, limit int) (*answer[Page[gathering.Run]], error) {
-	f.Limit = limit + 1
+func (a *API) runPage(ctx context.Context, f gathering.RunFilter, in Listed) (*answer[Page[gathering.Run]], error) {
+	before, err := in.after("run_")
+	if err != nil {
+		return nil, err
+	}
+	f.Before, f.Limit = gathering.RunID(before), in.Limit+1
 	runs, err := a.Launcher.Runs.Runs(ctx, f)
-	return page(runs, limit, func(r gathering.Run) string { return string(r.ID) }), err
+	return page(runs, in.Limit, func(r gathering.Run) string { return string(r.ID) }), err
 }
 
 func (a *API) listPipelineRuns(ctx context.Context, in *struct {
@@ -234,7 +236,7 @@ func (a *API) listPipelineRuns(ctx context.Context, in *struct {
 	if _, err := a.seePipeline(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	return a.runPage(ctx, gathering.RunFilter{Pipeline: in.ID, Before: gathering.RunID(in.Cursor)}, in.Limit)
+	return a.runPage(ctx, gathering.RunFilter{Pipeline: in.ID}, in.Listed)
 }
 
 func (a *API) readRun(ctx context.Context, in *RunPath) (*runAnswer, error) {
@@ -276,9 +278,24 @@ func (a *API) steer(ask func(context.Context, gathering.RunID, string) (gatherin
 		if _, err := a.seeRun(ctx, in.ID); err != nil {
 			return nil, err
 		}
-		r, err := ask(ctx, in.ID, by(ctx))
+		return a.once(ctx, func() (gathering.Run, error) { return ask(ctx, in.ID, by(ctx)) })
+	}
+}
+
+// once asks something of a run, unless the same request did before: what it
+// asked may make no sense any more once it is done.
+func (a *API) once(ctx context.Context, ask func() (gathering.Run, error)) (*runAnswer, error) {
+	r, known, err := once.Recall[gathering.Run](ctx, a.DB)
+	if known || err != nil {
 		return &runAnswer{r}, err
 	}
+	r, err = ask()
+	if gathering.KindOf(err) == gathering.KindConflict {
+		if was, known, again := once.Recall[gathering.Run](ctx, a.DB); known && again == nil {
+			return &runAnswer{was}, nil // it was quicker
+		}
+	}
+	return &runAnswer{r}, err
 }
 
 func (a *API) decideRun(ctx context.Context, in *struct {
@@ -290,8 +307,9 @@ func (a *API) decideRun(ctx context.Context, in *struct {
 	if _, err := a.seeRun(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	r, err := a.Launcher.Runs.Decide(ctx, in.ID, engine.DecideMail{Node: in.Body.Node, As: in.Body.As, Output: in.Body.Output, By: by(ctx)})
-	return &runAnswer{r}, err
+	return a.once(ctx, func() (gathering.Run, error) {
+		return a.Launcher.Runs.Decide(ctx, in.ID, engine.DecideMail{Node: in.Body.Node, As: in.Body.As, Output: in.Body.Output, By: by(ctx)})
+	})
 }
 
 func (a *API) redriveRun(ctx context.Context, in *struct {

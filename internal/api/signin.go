@@ -68,7 +68,7 @@ func (a *API) signInRoutes() {
 // where is from where a request comes.
 func (a *API) where(ctx context.Context) auth.Where {
 	address := httpx.RecordOf(ctx).Address
-	w := auth.Where{Network: httpx.Bucket(address), Agent: askedOf(ctx).request.UserAgent()}
+	w := auth.Where{Network: httpx.Bucket(address), Agent: gathering.Brief(askedOf(ctx).request.UserAgent())}
 	if address.IsValid() {
 		w.Address = address.String()
 	}

@@ -14,7 +14,7 @@ type NewToken struct {
 	Name      string           `json:"name" minLength:"1" maxLength:"200" doc:"What it is for."`
 	Scopes    []string         `json:"scopes" minItems:"1" maxItems:"50" nullable:"false" doc:"Actions, as runs.read, or patterns of them: runs.*, *.read, *."`
 	ExpiresAt *time.Time       `json:"expires_at,omitempty"`
-	User      gathering.UserID `json:"user,omitempty" maxLength:"100" doc:"Whose it is; oneself where it is left out."`
+	User      gathering.UserID `json:"user,omitempty" maxLength:"100" pattern:"^usr_[0-9a-v]*$" doc:"Whose it is; oneself where it is left out."`
 }
 
 // IssuedToken is an API token with what has to be sent, which is told once.
@@ -57,12 +57,16 @@ func (a *API) listTokens(ctx context.Context, in *struct {
 		user = askedOf(ctx).principal.User
 	}
 	if !mayFor(ctx, user, auth.UsersRead) {
-		return nil, errForbidden()
+		return nil, a.refuse(ctx, "", errForbidden())
 	}
 	if user == "*" {
 		user = ""
 	}
-	tokens, err := a.Auth.Tokens(ctx, user, gathering.TokenID(in.Cursor), in.Limit+1)
+	after, err := in.after("tok_")
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := a.Auth.Tokens(ctx, user, gathering.TokenID(after), in.Limit+1)
 	return page(tokens, in.Limit, func(t gathering.Token) string { return string(t.ID) }), err
 }
 
@@ -80,7 +84,7 @@ func (a *API) createToken(ctx context.Context, in *struct {
 		n.Expires = *in.Body.ExpiresAt
 	}
 	if !mayFor(ctx, n.User, auth.UsersWrite) {
-		return nil, errForbidden()
+		return nil, a.refuse(ctx, "", errForbidden())
 	}
 	t, secret, err := a.Auth.CreateToken(ctx, n)
 	return &answer[IssuedToken]{IssuedToken{t, secret}}, err
@@ -97,7 +101,7 @@ func (a *API) deleteToken(ctx context.Context, in *struct {
 		return nil, err
 	}
 	if !mayFor(ctx, t.User, auth.UsersWrite) {
-		return nil, gathering.NewError(gathering.KindNotFound, "there is no token %s", in.ID)
+		return nil, a.refuse(ctx, "", gathering.NewError(gathering.KindNotFound, "there is no token %s", in.ID))
 	}
 	return &nothing{}, a.Auth.DeleteToken(ctx, in.ID)
 }

@@ -67,7 +67,11 @@ func (a *API) listUsers(ctx context.Context, in *struct {
 		}
 		return page([]gathering.User{u}, 1, nil), err
 	}
-	users, err := a.Auth.Users(ctx, gathering.UserID(in.Cursor), in.Limit+1)
+	after, err := in.after("usr_")
+	if err != nil {
+		return nil, err
+	}
+	users, err := a.Auth.Users(ctx, gathering.UserID(after), in.Limit+1)
 	return page(users, in.Limit, func(u gathering.User) string { return string(u.ID) }), err
 }
 

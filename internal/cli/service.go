@@ -109,7 +109,7 @@ func (c *serveCmd) Run(ctx context.Context, s *shell) error {
 		return err
 	}
 	o := serve.Options{
-		App: s.appOptions(), Addr: c.Addr, Certificate: c.TLSCert, Key: c.TLSKey, Drain: c.Drain, Signals: s.Signals,
+		App: s.appOptions(), Addr: c.Addr, Certificate: c.TLSCert, Key: c.TLSKey, Drain: max(c.Drain, time.Nanosecond), Signals: s.Signals,
 		Names: c.Hosts, Say: s.tell,
 		Worker: run.WorkerOptions{Host: s.Host, PID: s.PID, Version: s.Version, Beat: s.Beat},
 		Front: app.FrontOptions{

@@ -130,15 +130,15 @@ func (x *session) close() error {
 	return errors.Join(err, x.seal(), x.Close())
 }
 
-// seal seals the audit trail, where nobody else does.
+// seal seals the audit trail, where nobody else does, and ends the front door.
 func (x *session) seal() error {
-	if x.DB.ReadOnly() || !x.DB.Exclusive() {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), sealing)
 	defer cancel()
-	if x.front != nil {
+	switch {
+	case x.front != nil:
 		return x.front.Stop(ctx)
+	case x.DB.ReadOnly(), !x.DB.Exclusive():
+		return nil
 	}
 	return x.Seal(ctx)
 }

@@ -130,7 +130,7 @@ func (s *stand) options() serve.Options {
 		App: s.app, Addr: "127.0.0.1:0",
 		Front: app.FrontOptions{
 			Version: "1.2.3", Cost: auth.Cost{Memory: 64, Iterations: 1, Parallelism: 1},
-			Limits: api.Limits{SignIn: most, Write: most, Read: most, Token: most},
+			Limits: app.Limits{SignIn: most, Write: most, Read: most, Token: most},
 		},
 	}
 }

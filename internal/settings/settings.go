@@ -57,7 +57,7 @@ type Update struct {
 }
 
 // put sets what the update sets.
-func (u Update) put(s *Settings) {
+func (u *Update) put(s *Settings) {
 	set(&s.AuditKept, u.AuditKept)
 	set(&s.LimitSignIn, u.LimitSignIn)
 	set(&s.LimitWrite, u.LimitWrite)
@@ -89,7 +89,7 @@ func replace[T any](value **T, by *T) {
 // minAuditKept is the shortest time for which audit entries can be kept.
 const minAuditKept = gathering.Duration(24 * time.Hour)
 
-func (u Update) check() error {
+func (u *Update) check() error {
 	if u.AuditKept != nil && *u.AuditKept != 0 && *u.AuditKept < minAuditKept {
 		return gathering.NewError(gathering.KindInvalid, "audit entries cannot be kept so shortly").
 			WithFields(gathering.FieldError{Field: "audit_kept", Problem: "must be 24h at least, or 0s for ever"})

@@ -2,7 +2,6 @@ package ask
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -158,7 +157,7 @@ type createToken struct {
 // Run makes an API token.
 func (c *createToken) Run(ctx context.Context, out Console) error {
 	if c.Expires < 0 {
-		return errors.New("--expires must not be below 0s")
+		return gathering.NewError(gathering.KindInvalid, "--expires must not be below 0s")
 	}
 	return out.Service(ctx, Existing, func(ctx context.Context, client *api.Client) error {
 		u, err := client.UserByEmail(ctx, c.User)
