@@ -95,17 +95,8 @@ type place struct {
 	env   []string
 }
 
-func newPlace(t *testing.T, database string) *place {
-	t.Helper()
-	p := &place{t: t, dir: t.TempDir(), model: newModel(t)}
-	p.env = []string{
-		asProgram + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + p.dir,
-		"GATHERING_PROVIDERS=test", "GATHERING_PROVIDER_TEST_URL=" + p.model.server.URL,
-	}
-	if database == "postgresql" {
-		p.env = append(p.env, "GATHERING_DATABASE_URL="+storetest.PostgreSQL(t).URL)
-	}
-	const chain = `name: chain
+// chainFile is a pipeline that asks a model one thing after another.
+const chainFile = `name: chain
 agents:
   clerk: {model: test/m, prompt: "You answer."}
 nodes:
@@ -116,7 +107,18 @@ nodes:
   c: {kind: agent, needs: [b], agent: clerk, task: task-c}
 output: "${{ [nodes.a.output.text, nodes.b.output.text, nodes.c.output.text] }}"
 `
-	if err := os.WriteFile(filepath.Join(p.dir, "chain.yaml"), []byte(chain), 0o600); err != nil {
+
+func newPlace(t *testing.T, database string) *place {
+	t.Helper()
+	p := &place{t: t, dir: t.TempDir(), model: newModel(t)}
+	p.env = []string{
+		asProgram + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + p.dir,
+		"GATHERING_PROVIDERS=test", "GATHERING_PROVIDER_TEST_URL=" + p.model.server.URL,
+	}
+	if database == "postgresql" {
+		p.env = append(p.env, "GATHERING_DATABASE_URL="+storetest.PostgreSQL(t).URL)
+	}
+	if err := os.WriteFile(filepath.Join(p.dir, "chain.yaml"), []byte(chainFile), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return p
