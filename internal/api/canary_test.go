@@ -40,12 +40,19 @@ func (d *document) places(o asking, c call) []sent {
 	for _, p := range d.of(o).Parameters {
 		list = append(list, sent{p.In + "." + p.Name, func(n song) call { return p.carry(o, c, n.text()) }})
 	}
-	for _, name := range []string{
-		"Accept", "Accept-Language", "Authorization", "Cookie", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "Last-Event-ID", "Origin",
-		"Referer", "User-Agent", "X-Request-ID", "X-Forwarded-For", "Forwarded", "X-Forwarded-Proto", "Range", "Prefer", "Accept-Encoding",
-	} {
+	for _, name := range []string{"Authorization", "Cookie", "Content-Type", "If-Match", "Idempotency-Key"} {
 		list = append(list, sent{"header." + name, func(n song) call { return c.with(name, n.text()) }})
 	}
+	list = append(list, sent{"header.of no consequence", func(n song) call {
+		other := c
+		for _, name := range []string{
+			"Accept", "Accept-Language", "If-None-Match", "Last-Event-ID", "Origin", "Referer", "User-Agent", "X-Request-ID", "X-Forwarded-For", "Forwarded",
+			"X-Forwarded-Proto", "Range", "Prefer", "Accept-Encoding",
+		} {
+			other = other.with(name, n.text())
+		}
+		return other
+	}})
 	list = append(list,
 		sent{"header.Content-Type's parameter", func(n song) call { return c.with("Content-Type", "application/json; charset="+n.name()+"+x") }},
 		sent{"header.Authorization's token", func(n song) call { return c.with("Authorization", "Bearer "+n.name()) }},

@@ -119,11 +119,9 @@ func TestControlNeedsADirectory(t *testing.T) {
 	}
 }
 
-// TestLocal asks for every operation as who owns the data: without a token, and
+// localMayEverything asks for every operation as who owns the data: without a token, and
 // with everything allowed but what takes an account.
-func TestLocal(t *testing.T) {
-	t.Parallel()
-	s := furnished(t, storetest.SQLite(t))
+func localMayEverything(t *testing.T, s *service) {
 	server := serve(t, s.front.API.Local())
 	for _, o := range s.operations(t) {
 		c := o.make(t, s, s.people["admin"])

@@ -11,6 +11,14 @@ import (
 	"gathering/internal/audit"
 )
 
+// TestOnce holds what becomes of requests with an idempotency key.
+func TestOnce(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *service) {
+		inTurn(t, s, part{"repeats", repeats}, part{"failures", failuresAreNotRepeated}, part{"keys", keys}, part{"at once", repeatsAtOnce})
+	})
+}
+
 // keyed are the operations that document an idempotency key.
 func (s *service) keyed(t *testing.T) []asking {
 	t.Helper()
@@ -30,15 +38,12 @@ func (s *service) changes(t *testing.T) int {
 	return len(all)
 }
 
-// TestRepeats holds that a request which is repeated with its key is done once
+// repeats holds that a request which is repeated with its key is done once
 // and answered as the first time.
-func TestRepeats(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, s *service) {
-		for _, o := range s.keyed(t) {
-			s.repeat(t, o)
-		}
-	})
+func repeats(t *testing.T, s *service) {
+	for _, o := range s.keyed(t) {
+		s.repeat(t, o)
+	}
 }
 
 func (s *service) repeat(t *testing.T, o asking) {
@@ -83,75 +88,66 @@ func (s *service) repeat(t *testing.T, o asking) {
 	}
 }
 
-// TestRepeatsAtOnce holds that of the same request many times at once one makes
+// repeatsAtOnce holds that of the same request many times at once one makes
 // the change, and all are told of it.
-func TestRepeatsAtOnce(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, s *service) {
-		for _, o := range s.keyed(t) {
-			if o.ID == "create-token" {
-				continue // which tells the secret to one of them
-			}
-			c := o.make(t, s, s.keeper).with("Idempotency-Key", o.ID)
-			c.then = nil
-			before := s.changes(t)
-			answers := make([]answer, 6)
-			var all sync.WaitGroup
-			for i := range answers {
-				all.Go(func() { answers[i] = s.ask(t, s.keeper, c) })
-			}
-			all.Wait()
-			for _, got := range answers {
-				if got.status != o.recipe.status || objectID.FindString(got.body) != objectID.FindString(answers[0].body) {
-					t.Errorf("%s: got %d %s, want %d %s", o.ID, got.status, got.body, o.recipe.status, answers[0].body)
-				}
-			}
-			if got := s.changes(t) - before; got != 1 && o.Tag != "breakers" { // whose changes come to the same
-				t.Errorf("%s: there are %d changes", o.ID, got)
-			}
-			s.exec(t, `DELETE FROM audit`) // so that they can be counted
+func repeatsAtOnce(t *testing.T, s *service) {
+	for _, o := range s.keyed(t) {
+		if o.ID == "create-token" {
+			continue // which tells the secret to one of them
 		}
-	})
+		c := o.make(t, s, s.keeper).with("Idempotency-Key", o.ID)
+		c.then = nil
+		before := s.changes(t)
+		answers := make([]answer, 4)
+		var all sync.WaitGroup
+		for i := range answers {
+			all.Go(func() { answers[i] = s.ask(t, s.keeper, c) })
+		}
+		all.Wait()
+		for _, got := range answers {
+			if got.status != o.recipe.status || objectID.FindString(got.body) != objectID.FindString(answers[0].body) {
+				t.Errorf("%s: got %d %s, want %d %s", o.ID, got.status, got.body, o.recipe.status, answers[0].body)
+			}
+		}
+		if got := s.changes(t) - before; got != 1 && o.Tag != "breakers" { // whose changes come to the same
+			t.Errorf("%s: there are %d changes", o.ID, got)
+		}
+		s.exec(t, `DELETE FROM audit`) // so that they can be counted
+	}
 }
 
-// TestFailuresAreNotRepeated holds that what was refused can be asked for in
+// failuresAreNotRepeated holds that what was refused can be asked for in
 // another way with the same key.
-func TestFailuresAreNotRepeated(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, s *service) {
-		admin := s.people["admin"]
-		for _, o := range s.keyed(t) {
-			c := o.make(t, s, admin).with("Idempotency-Key", o.ID)
-			c.then = nil
-			for _, wrong := range []call{absent(c), {method: c.method, path: c.path, body: `{"surplus":1}`, header: c.header}} {
-				if wrong.path == c.path && wrong.body == c.body {
-					continue // it is about nothing that could be absent
-				}
-				if got := s.ask(t, admin, wrong); got.status < http.StatusBadRequest {
-					t.Errorf("%s %s: got %d %s", o.ID, wrong.path, got.status, got.body)
-				}
+func failuresAreNotRepeated(t *testing.T, s *service) {
+	admin := s.people["admin"]
+	for _, o := range s.keyed(t) {
+		c := o.make(t, s, admin).with("Idempotency-Key", o.ID)
+		c.then = nil
+		for _, wrong := range []call{absent(c), {method: c.method, path: c.path, body: `{"surplus":1}`, header: c.header}} {
+			if wrong.path == c.path && wrong.body == c.body {
+				continue // it is about nothing that could be absent
 			}
-			if got := s.ask(t, admin, c); got.status != o.recipe.status {
-				t.Errorf("%s, once it is right: got %d %s", o.ID, got.status, got.body)
+			if got := s.ask(t, admin, wrong); got.status < http.StatusBadRequest {
+				t.Errorf("%s %s: got %d %s", o.ID, wrong.path, got.status, got.body)
 			}
 		}
-	})
+		if got := s.ask(t, admin, c); got.status != o.recipe.status {
+			t.Errorf("%s, once it is right: got %d %s", o.ID, got.status, got.body)
+		}
+	}
 }
 
-// TestKeys holds which keys there can be.
-func TestKeys(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, s *service) {
-		create := func(key string) answer {
-			return s.ask(t, s.keeper, call{method: http.MethodPost, path: at("projects"), body: text(map[string]string{"id": s.fresh("k")})}.with("Idempotency-Key", key))
+// keys holds which keys there can be.
+func keys(t *testing.T, s *service) {
+	create := func(key string) answer {
+		return s.ask(t, s.keeper, call{method: http.MethodPost, path: at("projects"), body: text(map[string]string{"id": s.fresh("k")})}.with("Idempotency-Key", key))
+	}
+	for name, key := range map[string]string{"short": "x", "long": strings.Repeat("x", 255), "odd": "' OR 1=1 --\xff\t\"", "wide": "ключ 🔑"} {
+		if got := create(key); got.status != http.StatusCreated {
+			t.Errorf("%s: got %d %s", name, got.status, got.body)
 		}
-		for name, key := range map[string]string{"short": "x", "long": strings.Repeat("x", 255), "odd": "' OR 1=1 --\xff\t\"", "wide": "ключ 🔑"} {
-			if got := create(key); got.status != http.StatusCreated {
-				t.Errorf("%s: got %d %s", name, got.status, got.body)
-			}
-		}
-		if got := create(strings.Repeat("x", 256)); got.status != http.StatusBadRequest {
-			t.Errorf("too long: got %d %s", got.status, got.body)
-		}
-	})
+	}
+	if got := create(strings.Repeat("x", 256)); got.status != http.StatusBadRequest {
+		t.Errorf("too long: got %d %s", got.status, got.body)
+	}
 }

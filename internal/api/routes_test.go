@@ -10,43 +10,49 @@ import (
 	"gathering/internal/api"
 )
 
-// TestRoutes holds what operations answer beside their success: one request
-// after another, each with what came of those before.
-func TestRoutes(t *testing.T) {
+// TestAnswers holds what is answered to whom.
+func TestAnswers(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *service) {
-		const none = "run_00000000000000000000000000"
-		waiting, unknown, failed, completed := string(s.own.waiting.ID), string(s.own.unknown.ID), string(s.own.failed.ID), string(s.own.completed.ID)
-		steer := func(run, verb, body string, status int, want string) exchange {
-			return exchange{as: "admin", method: http.MethodPost, path: at("runs", run, verb), body: body, status: status, want: want}
-		}
-		s.plays(t, []exchange{
-			steer(completed, "cancel", "", 409, "has ended: completed"),
-			steer(none, "cancel", "", 404, "there is no run "+none),
-			steer(waiting, "resume", "", 409, "is not paused"),
-			steer(unknown, "decide", `{}`, 400, `"field":"body"`),
-			steer(unknown, "decide", `{"node":"go","as":"perhaps"}`, 400, `"field":"as"`),
-			steer(unknown, "decide", `{"node":"start","as":"done"}`, 409, "is not unknown"),
-			steer(unknown, "decide", `{"node":"other","as":"done"}`, 404, "no node"),
-			steer(unknown, "decide", `{"node":"go","as":"fail","output":1}`, 400, `"field":"output"`),
-			steer(unknown, "decide", `{"node":"go","as":"done","by":"ada"}`, 400, `"field":"by"`),
-			steer(completed, "redrive", "", 409, "completed; fork it"),
-			steer(waiting, "redrive", "", 409, "has not ended"),
-			steer(failed, "redrive", `{"from":["go"]}`, 400, `"field":"from"`),
-			steer(failed, "redrive", `{"vars":{"other":1}}`, 400, `"field":"vars.other"`),
-			steer(completed, "fork", "", 400, "not what this route takes"),
-			steer(completed, "fork", `{"from":[]}`, 400, `"field":"from"`),
-			steer(completed, "fork", `{"from":["nothing"]}`, 400, `"field":"from"`),
-			steer(completed, "dismiss", "", 409, "is no dead letter: completed"),
-			steer(failed, "dismiss", "", 200, `"state":"failed"`),
-			steer(failed, "dismiss", "", 409, "is no dead letter: failed"),
-			{as: "admin", method: http.MethodDelete, path: at("runs", waiting), status: 409, want: "has not ended"},
-			{as: "admin", method: http.MethodDelete, path: at("runs", none), status: 404, want: "there is no run"},
-		})
-		s.runsAsAsked(t)
-		s.definesAsAsked(t)
-		s.keepsOrder(t)
+		inTurn(t, s, part{"of others", nothingOfOthers}, part{"told what one may do", toldWhatOneMayDo}, part{"revisions", revisionsAreHeld},
+			part{"rights", rightsGoAtOnce}, part{"routes", answersAsAsked})
 	})
+}
+
+// answersAsAsked holds what operations answer beside their success: one request
+// after another, each with what came of those before.
+func answersAsAsked(t *testing.T, s *service) {
+	const none = "run_00000000000000000000000000"
+	waiting, unknown, failed, completed := string(s.own.waiting.ID), string(s.own.unknown.ID), string(s.own.failed.ID), string(s.own.completed.ID)
+	steer := func(run, verb, body string, status int, want string) exchange {
+		return exchange{as: "admin", method: http.MethodPost, path: at("runs", run, verb), body: body, status: status, want: want}
+	}
+	s.plays(t, []exchange{
+		steer(completed, "cancel", "", 409, "has ended: completed"),
+		steer(none, "cancel", "", 404, "there is no run "+none),
+		steer(waiting, "resume", "", 409, "is not paused"),
+		steer(unknown, "decide", `{}`, 400, `"field":"body"`),
+		steer(unknown, "decide", `{"node":"go","as":"perhaps"}`, 400, `"field":"as"`),
+		steer(unknown, "decide", `{"node":"start","as":"done"}`, 409, "is not unknown"),
+		steer(unknown, "decide", `{"node":"other","as":"done"}`, 404, "no node"),
+		steer(unknown, "decide", `{"node":"go","as":"fail","output":1}`, 400, `"field":"output"`),
+		steer(unknown, "decide", `{"node":"go","as":"done","by":"ada"}`, 400, `"field":"by"`),
+		steer(completed, "redrive", "", 409, "completed; fork it"),
+		steer(waiting, "redrive", "", 409, "has not ended"),
+		steer(failed, "redrive", `{"from":["go"]}`, 400, `"field":"from"`),
+		steer(failed, "redrive", `{"vars":{"other":1}}`, 400, `"field":"vars.other"`),
+		steer(completed, "fork", "", 400, "not what this route takes"),
+		steer(completed, "fork", `{"from":[]}`, 400, `"field":"from"`),
+		steer(completed, "fork", `{"from":["nothing"]}`, 400, `"field":"from"`),
+		steer(completed, "dismiss", "", 409, "is no dead letter: completed"),
+		steer(failed, "dismiss", "", 200, `"state":"failed"`),
+		steer(failed, "dismiss", "", 409, "is no dead letter: failed"),
+		{as: "admin", method: http.MethodDelete, path: at("runs", waiting), status: 409, want: "has not ended"},
+		{as: "admin", method: http.MethodDelete, path: at("runs", none), status: 404, want: "there is no run"},
+	})
+	s.runsAsAsked(t)
+	s.definesAsAsked(t)
+	s.keepsOrder(t)
 }
 
 // runsAsAsked starts runs and lists them.
@@ -180,59 +186,60 @@ func (s *service) losesNobody(t *testing.T) {
 	}
 }
 
-// TestRightsGoAtOnce holds that who was taken something away has it no more
+// rightsGoAtOnce holds that who was taken something away has it no more
 // with the next request.
-func TestRightsGoAtOnce(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, s *service) {
-		keeper, editor := s.keeper, s.people["editor of own"]
-		read := call{method: http.MethodGet, path: at("pipelines", string(s.own.errands.ID))}
-		write := call{method: http.MethodPost, path: at("pipelines", string(s.own.errands.ID), "publish"), body: `{"version":1}`}
-		member := at("projects", "own", "members", string(editor.user.ID))
-		user := at("users", string(editor.user.ID))
-		made, secret := s.token(t, editor, "*")
-		program := &person{bring: bearer(secret)}
-		for i, step := range []struct {
-			as     *person
-			call   call
-			status int
-		}{
-			{editor, write, 200},
-			{keeper, call{method: http.MethodPut, path: member, body: `{"roles":["viewer"]}`}, 200},
-			{editor, write, 403},
-			{editor, read, 200},
-			{program, read, 200},
-			{keeper, call{method: http.MethodDelete, path: member}, 204},
-			{editor, read, 404},
-			{program, read, 404},
-			{keeper, call{method: http.MethodPatch, path: user, body: `{"role":"editor"}`}, 200},
-			{editor, write, 200},
-			{program, write, 200},
-			{keeper, call{method: http.MethodDelete, path: at("tokens", string(made.ID))}, 204},
-			{program, read, 401},
-			{editor, read, 200},
-			{keeper, call{method: http.MethodPost, path: user + "/password", body: text(map[string]string{"password": password})}, 204},
-			{editor, read, 401},
-		} {
-			if got := s.ask(t, step.as, step.call); got.status != step.status {
-				t.Errorf("step %d, %s %s: got %d %s, want %d", i, step.call.method, step.call.path, got.status, got.body, step.status)
-			}
-		}
-		s.renew(t, editor)
-		for i, step := range []struct {
-			as     *person
-			call   call
-			status int
-		}{
-			{editor, read, 200},
-			{keeper, call{method: http.MethodPatch, path: user, body: `{"active":false}`}, 200},
-			{editor, read, 401},
-			{keeper, call{method: http.MethodDelete, path: user}, 204},
-			{editor, read, 401},
-		} {
-			if got := s.ask(t, step.as, step.call); got.status != step.status {
-				t.Errorf("then step %d, %s %s: got %d %s, want %d", i, step.call.method, step.call.path, got.status, got.body, step.status)
-			}
-		}
+func rightsGoAtOnce(t *testing.T, s *service) {
+	keeper := s.keeper
+	editor := s.settle(t, &person{
+		name: "mover", user: s.newUser(t, "mover", gathering.RoleNone), roles: map[gathering.ProjectID][]gathering.Role{s.own.id: {gathering.RoleEditor}},
 	})
+	defer delete(s.people, editor.name)
+	read := call{method: http.MethodGet, path: at("pipelines", string(s.own.errands.ID))}
+	write := call{method: http.MethodPost, path: at("pipelines", string(s.own.errands.ID), "publish"), body: `{"version":1}`}
+	member := at("projects", "own", "members", string(editor.user.ID))
+	user := at("users", string(editor.user.ID))
+	made, secret := s.token(t, editor, "*")
+	program := &person{bring: bearer(secret)}
+	for i, step := range []struct {
+		as     *person
+		call   call
+		status int
+	}{
+		{editor, write, 200},
+		{keeper, call{method: http.MethodPut, path: member, body: `{"roles":["viewer"]}`}, 200},
+		{editor, write, 403},
+		{editor, read, 200},
+		{program, read, 200},
+		{keeper, call{method: http.MethodDelete, path: member}, 204},
+		{editor, read, 404},
+		{program, read, 404},
+		{keeper, call{method: http.MethodPatch, path: user, body: `{"role":"editor"}`}, 200},
+		{editor, write, 200},
+		{program, write, 200},
+		{keeper, call{method: http.MethodDelete, path: at("tokens", string(made.ID))}, 204},
+		{program, read, 401},
+		{editor, read, 200},
+		{keeper, call{method: http.MethodPost, path: user + "/password", body: text(map[string]string{"password": password})}, 204},
+		{editor, read, 401},
+	} {
+		if got := s.ask(t, step.as, step.call); got.status != step.status {
+			t.Errorf("step %d, %s %s: got %d %s, want %d", i, step.call.method, step.call.path, got.status, got.body, step.status)
+		}
+	}
+	s.renew(t, editor)
+	for i, step := range []struct {
+		as     *person
+		call   call
+		status int
+	}{
+		{editor, read, 200},
+		{keeper, call{method: http.MethodPatch, path: user, body: `{"active":false}`}, 200},
+		{editor, read, 401},
+		{keeper, call{method: http.MethodDelete, path: user}, 204},
+		{editor, read, 401},
+	} {
+		if got := s.ask(t, step.as, step.call); got.status != step.status {
+			t.Errorf("then step %d, %s %s: got %d %s, want %d", i, step.call.method, step.call.path, got.status, got.body, step.status)
+		}
+	}
 }

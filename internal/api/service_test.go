@@ -107,6 +107,21 @@ func each(t *testing.T, fn func(t *testing.T, s *service)) {
 	databases(t, func(t *testing.T, where store.Options) { fn(t, furnished(t, where)) })
 }
 
+// part is a part of a test.
+type part struct {
+	name string
+	test func(t *testing.T, s *service)
+}
+
+// inTurn runs parts of a test one after another on one service: making it
+// takes long.
+func inTurn(t *testing.T, s *service, parts ...part) {
+	t.Helper()
+	for _, p := range parts {
+		t.Run(p.name, func(t *testing.T) { p.test(t, s) })
+	}
+}
+
 // furnished is a service with everybody and everything in it.
 func furnished(t *testing.T, where store.Options) *service {
 	t.Helper()

@@ -12,6 +12,12 @@ import (
 	"gathering/internal/store/storetest"
 )
 
+// TestRequests holds what is no request.
+func TestRequests(t *testing.T) { //nolint:tparallel // its parts take turns on one service
+	t.Parallel()
+	inTurn(t, furnished(t, storetest.SQLite(t)), part{"strictness", strictness}, part{"empty bodies", emptyBodies}, part{"huge bodies", hugeBodies}, part{"local", localMayEverything})
+}
+
 // wrong is a call that must be refused, with the field that is at fault; "" is
 // none in particular.
 type wrong struct {
@@ -20,10 +26,8 @@ type wrong struct {
 	field string
 }
 
-// TestStrictness asks for every operation in ways that are nearly right.
-func TestStrictness(t *testing.T) {
-	t.Parallel()
-	s := furnished(t, storetest.SQLite(t))
+// strictness asks for every operation in ways that are nearly right.
+func strictness(t *testing.T, s *service) {
 	d, admin := s.document(t), s.people["admin"]
 	for _, o := range s.operations(t) {
 		c := o.make(t, s, admin)
@@ -170,11 +174,9 @@ func surplusBodies(c call) []wrong {
 	}
 }
 
-// TestEmptyBodies holds that a route without a body takes one that says
+// emptyBodies holds that a route without a body takes one that says
 // nothing, and that one with a body which may be left out can be asked without.
-func TestEmptyBodies(t *testing.T) {
-	t.Parallel()
-	s := furnished(t, storetest.SQLite(t))
+func emptyBodies(t *testing.T, s *service) {
 	d, admin := s.document(t), s.people["admin"]
 	for _, o := range s.operations(t) {
 		bodies := []string{"{}", " \n{ } "}
@@ -194,10 +196,8 @@ func TestEmptyBodies(t *testing.T) {
 	}
 }
 
-// TestHugeBodies holds that a body is not taken in beyond its bound.
-func TestHugeBodies(t *testing.T) {
-	t.Parallel()
-	s := furnished(t, storetest.SQLite(t))
+// hugeBodies holds that a body is not taken in beyond its bound.
+func hugeBodies(t *testing.T, s *service) {
 	d, admin := s.document(t), s.people["admin"]
 	const usual, value = 1 << 20, gathering.MaxValueBytes + 64<<10
 	for _, o := range s.operations(t) {
