@@ -9,13 +9,56 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gathering"
+	"gathering/internal/auth"
 )
+
+// actions are what somebody must be allowed to do to ask for an operation, by
+// hand: that one takes less than it should is found nowhere else.
+func actions() map[string]auth.Action {
+	byAction := map[auth.Action]string{
+		"":                  "alive ready set-up sign-in refresh",
+		auth.AccountRead:    "who-am-i list-sessions list-tokens",
+		auth.AccountWrite:   "change-me",
+		auth.AccountSecure:  "change-password end-session sign-out sign-out-everywhere create-token delete-token",
+		auth.UsersRead:      "list-users read-user",
+		auth.UsersWrite:     "create-user change-user delete-user set-password",
+		auth.AuditRead:      "list-audit verify-audit",
+		auth.SettingsRead:   "read-settings",
+		auth.SettingsWrite:  "change-settings",
+		auth.ProvidersRead:  "list-providers read-provider",
+		auth.ProvidersWrite: "create-provider change-provider delete-provider",
+		auth.CatalogueRead:  "list-kinds list-tools list-models",
+		auth.EventsRead:     "watch",
+		auth.BreakersRead:   "list-breakers breaker-history",
+		auth.BreakersWrite:  "trip-breaker reset-breaker",
+		auth.ProjectsCreate: "create-project delete-project",
+		auth.ProjectsRead:   "list-projects read-project list-members",
+		auth.ProjectsWrite:  "change-project add-member set-member remove-member",
+		auth.PipelinesRead:  "list-pipelines read-pipeline list-versions read-version",
+		auth.PipelinesWrite: "create-pipeline validate-pipeline create-version validate-version publish-version roll-back",
+		auth.RunsRead:       "list-runs list-pipeline-runs read-run read-report why-run watch-run list-dead-letters",
+		auth.RunsStart:      "start-run redrive-run fork-run",
+		auth.RunsWrite:      "cancel-run pause-run resume-run decide-run dismiss-run",
+		auth.RunsDelete:     "delete-run",
+	}
+	table := map[string]auth.Action{}
+	for action, ids := range byAction {
+		for id := range strings.FieldsSeq(ids) {
+			table[id] = action
+		}
+	}
+	return table
+}
 
 // TestWhoMayDoWhat asks for every operation there is as everybody there is.
 func TestWhoMayDoWhat(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *service) {
+		wanted := actions()
 		for _, o := range s.operations(t) {
+			if action, known := wanted[o.ID]; !known || action != o.Action {
+				t.Errorf("%s takes %q, want %q: the table in matrix_test.go says so", o.ID, o.Action, action)
+			}
 			t.Run(o.ID, func(t *testing.T) {
 				if o.Action == "" != o.open() {
 					t.Fatalf("%s %s: it is open to everybody: %t, promised: %t", o.Method, o.Path, o.Action == "", o.open())
