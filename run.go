@@ -10,24 +10,24 @@ import (
 // Run is one execution of a pipeline version: what it is searched and claimed
 // by. What happened in it is its log.
 type Run struct {
-	ID          RunID             `json:"id"`
-	Project     ProjectID         `json:"project"`
-	Pipeline    PipelineID        `json:"pipeline"`
-	Version     int               `json:"version"`
-	State       RunState          `json:"state"`
-	Owner       InstanceID        `json:"owner,omitempty"` // who works on it now
-	Epoch       int64             `json:"epoch"`           // raised by every claim; fences every append
-	Crashes     int               `json:"crashes,omitempty"`
-	Priority    int               `json:"priority,omitempty"`
-	Labels      map[string]string `json:"labels,omitempty"`
-	Parent      RunID             `json:"parent,omitempty"`
-	Root        RunID             `json:"root"` // the run that started it all; its own ID at the top
-	Depth       int               `json:"depth,omitempty"`
-	CreatedAt   time.Time         `json:"created_at"`
-	FinishedAt  *time.Time        `json:"finished_at,omitempty"`
-	ReadyAt     *time.Time        `json:"ready_at,omitempty"` // when a parked run is due by itself
-	Deadline    *time.Time        `json:"deadline,omitempty"`
-	PipelineRef string            `json:"pipeline_name,omitempty"`
+	ID           RunID             `json:"id"`
+	Project      ProjectID         `json:"project"`
+	Pipeline     PipelineID        `json:"pipeline"`
+	Version      int               `json:"version"`
+	State        RunState          `json:"state"`
+	Owner        InstanceID        `json:"owner,omitempty"` // who works on it now
+	Epoch        int64             `json:"epoch"`           // raised by every claim; fences every append
+	Crashes      int               `json:"crashes,omitempty"`
+	Priority     int               `json:"priority,omitempty"`
+	Labels       map[string]string `json:"labels,omitempty"`
+	Parent       RunID             `json:"parent,omitempty"`
+	Root         RunID             `json:"root"` // the run that started it all; its own ID at the top
+	Depth        int               `json:"depth,omitempty"`
+	CreatedAt    time.Time         `json:"created_at"`
+	FinishedAt   *time.Time        `json:"finished_at,omitempty"`
+	ReadyAt      *time.Time        `json:"ready_at,omitempty"` // when a parked run is due by itself
+	Deadline     *time.Time        `json:"deadline,omitempty"`
+	PipelineName string            `json:"pipeline_name,omitempty"`
 }
 
 // MaxDepth bounds how deep runs may start runs.

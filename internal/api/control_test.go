@@ -4,21 +4,20 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"gathering"
 	"gathering/internal/api"
+	"gathering/internal/remote"
 	"gathering/internal/store/storetest"
 )
 
-// control serves a handler on the control socket of a directory.
+// control serves the routes on the control socket of a directory.
 func control(t *testing.T, dir string, handler http.Handler) {
 	t.Helper()
-	c, err := api.ServeControl(dir, handler, slog.New(slog.DiscardHandler))
+	c, err := remote.ServeControl(dir, handler, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,97 +25,7 @@ func control(t *testing.T, dir string, handler http.Handler) {
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
-		if _, err := os.Stat(filepath.Join(dir, "control.sock")); err == nil {
-			t.Error("the socket is still there")
-		}
 	})
-}
-
-// answers is a handler of one run: asked to stop it does, asked again it has
-// ended, and asked why it breaks off.
-func answers() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /api/v1/runs/run_live/cancel", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(gathering.Run{ID: "run_live", State: gathering.RunCancelling})
-	})
-	mux.HandleFunc("POST /api/v1/runs/run_ended/cancel", func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusConflict)
-		_, _ = w.Write([]byte(`{"kind":"conflict","detail":"run run_ended has ended: completed"}`))
-	})
-	mux.HandleFunc("GET /api/v1/runs/run_live/why", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-	return mux
-}
-
-func TestControl(t *testing.T) {
-	t.Parallel()
-	short := t.TempDir()
-	long := filepath.Join(t.TempDir(), strings.Repeat("long", 40), strings.Repeat("é", 60))
-	pattern := filepath.Join(t.TempDir(), "a[b*")
-	for _, dir := range []string{long, pattern} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for name, dir := range map[string]string{"short path": short, "long path": long, "path like a pattern": pattern} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			control(t, dir, answers())
-			info, err := os.Stat(filepath.Join(dir, "control.sock"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := info.Mode(); got != os.ModeSocket|0o600 {
-				t.Errorf("mode %v, want that of a socket for its owner alone", got)
-			}
-			left, err := os.ReadDir(dir)
-			if err != nil || len(left) != 1 {
-				t.Errorf("beside the socket: %v, %v", left, err)
-			}
-			client := api.NewClient(dir)
-			run, err := client.CancelRun(t.Context(), "run_live")
-			if err != nil || run.State != gathering.RunCancelling {
-				t.Errorf("got %+v, %v", run, err)
-			}
-			_, err = client.CancelRun(t.Context(), "run_ended")
-			if gathering.KindOf(err) != gathering.KindConflict || !strings.Contains(err.Error(), "has ended") {
-				t.Errorf("got %v, want the conflict", err)
-			}
-			if _, err = client.WhyRun(t.Context(), "run_live"); gathering.KindOf(err) != gathering.KindUnavailable {
-				t.Errorf("got %v, want that the process broke off", err)
-			}
-		})
-	}
-}
-
-func TestControlReplacesWhatADeadProcessLeft(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	for _, name := range []string{"control.sock", ".control-123"} {
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := api.NewClient(dir).CancelRun(t.Context(), "run_live"); gathering.KindOf(err) != gathering.KindUnavailable {
-		t.Errorf("nobody listens: got %v, want unavailable", err)
-	}
-	control(t, dir, answers())
-	if _, err := api.NewClient(dir).CancelRun(t.Context(), "run_live"); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, ".control-123")); err == nil {
-		t.Error("what a dead process left is still there")
-	}
-}
-
-func TestControlNeedsADirectory(t *testing.T) {
-	t.Parallel()
-	_, err := api.ServeControl(filepath.Join(t.TempDir(), "nothing"), answers(), slog.New(slog.DiscardHandler))
-	if gathering.KindOf(err) != gathering.KindUnavailable {
-		t.Errorf("got %v, want unavailable", err)
-	}
-	if _, err := api.NewClient(t.TempDir()).CancelRun(t.Context(), "run_live"); gathering.KindOf(err) != gathering.KindUnavailable {
-		t.Errorf("got %v, want unavailable", err)
-	}
 }
 
 // localMayEverything asks for every operation as who owns the data: without a token, and
@@ -152,18 +61,18 @@ func TestClient(t *testing.T) {
 	t.Parallel()
 	s, dir := furnished(t, storetest.SQLite(t)), t.TempDir()
 	control(t, dir, s.front.API.Local())
-	remote, err := api.NewRemote(s.server.URL, s.people["admin"].grant.Access)
+	elsewhere, err := remote.NewRemote(s.server.URL, s.people["admin"].grant.Access)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, client := range map[string]*api.Client{"socket": api.NewClient(dir), "here": api.NewLocal(s.front.API.Local()), "remote": remote} {
+	for name, client := range map[string]*remote.Client{"socket": remote.NewClient(dir), "here": remote.NewLocal(s.front.API.Local()), "remote": elsewhere} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s.uses(t, client)
 			s.steers(t, client)
 		})
 	}
-	wrong, err := api.NewRemote(s.server.URL, "nonsense")
+	wrong, err := remote.NewRemote(s.server.URL, "nonsense")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,14 +80,14 @@ func TestClient(t *testing.T) {
 		t.Errorf("with a wrong token: got %v", err)
 	}
 	for _, service := range []string{"", "x", "ftp://x", "http://", "http://a:b@c", "http://x?y=z"} {
-		if _, err := api.NewRemote(service, "x"); gathering.KindOf(err) != gathering.KindInvalid {
+		if _, err := remote.NewRemote(service, "x"); gathering.KindOf(err) != gathering.KindInvalid {
 			t.Errorf("%q is a service: %v", service, err)
 		}
 	}
 }
 
 // uses makes a user, a token and a breaker, and looks at them.
-func (s *service) uses(t *testing.T, client *api.Client) {
+func (s *service) uses(t *testing.T, client *remote.Client) {
 	t.Helper()
 	ctx, email := t.Context(), s.fresh("client")+"@example.com"
 	u, err := client.CreateUser(ctx, api.NewUser{Email: email, Role: gathering.RoleViewer})
@@ -230,7 +139,7 @@ func (s *service) uses(t *testing.T, client *api.Client) {
 }
 
 // steers steers runs.
-func (s *service) steers(t *testing.T, client *api.Client) {
+func (s *service) steers(t *testing.T, client *remote.Client) {
 	t.Helper()
 	ctx := t.Context()
 	waiting := s.start(t, s.own.patient, "", gathering.RunWaiting).ID
@@ -238,7 +147,7 @@ func (s *service) steers(t *testing.T, client *api.Client) {
 		t.Fatal(err)
 	}
 	s.until(t, waiting, gathering.RunPaused)
-	if why, err := client.WhyRun(ctx, waiting); err != nil || !strings.Contains(why.Line, "paused it") {
+	if why, err := client.Why(ctx, waiting); err != nil || !strings.Contains(why.Line, "paused it") {
 		t.Errorf("got %+v, %v", why, err)
 	}
 	if _, err := client.ResumeRun(ctx, waiting); err != nil {
@@ -269,13 +178,14 @@ func (s *service) steers(t *testing.T, client *api.Client) {
 	}
 	s.until(t, forked.ID, gathering.RunFailed)
 	var letters []gathering.RunID
-	for cursor, more := "", true; more; more = cursor != "" {
-		var part []api.DeadLetter
-		if part, cursor, err = client.DeadLetters(ctx, cursor, 1); err != nil {
+	for before, more := gathering.RunID(""), true; more; {
+		part, err := client.DeadLetters(ctx, gathering.RunFilter{Before: before, Limit: 1})
+		if err != nil {
 			t.Fatal(err)
 		}
-		for _, l := range part {
-			letters = append(letters, l.ID)
+		if more = len(part) > 0; more {
+			before = part[0].ID
+			letters = append(letters, before)
 		}
 	}
 	if newest := slices.SortedFunc(slices.Values(letters), func(a, b gathering.RunID) int { return strings.Compare(string(b), string(a)) }); len(letters) < 3 || !slices.Equal(letters, newest) {

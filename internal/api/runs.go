@@ -15,6 +15,7 @@ import (
 
 // NewRun says how a run begins.
 type NewRun struct {
+	Version  int                        `json:"version,omitempty" minimum:"1" doc:"Of the pipeline; left out it is the published one."`
 	Input    json.RawMessage            `json:"input,omitempty"`
 	Vars     map[string]json.RawMessage `json:"vars,omitempty" doc:"Override vars of the pipeline."`
 	Labels   map[string]string          `json:"labels,omitempty"`
@@ -69,7 +70,7 @@ func (a *API) runRoutes() {
 	all, one := Prefix+"/runs", Prefix+"/runs/{id}"
 	register(a, of(Operation{
 		ID: "start-run", Method: http.MethodPost, Path: Prefix + "/pipelines/{id}/runs", Action: auth.RunsStart, Status: http.StatusAccepted, value: true,
-		Summary: "Start a run of the published version",
+		Summary: "Start a run",
 	}), a.startRun)
 	register(a, of(Operation{ID: "list-pipeline-runs", Method: http.MethodGet, Path: Prefix + "/pipelines/{id}/runs", Action: auth.RunsRead, Summary: "List runs of a pipeline, the newest first"}), a.listPipelineRuns)
 	register(a, of(Operation{ID: "list-runs", Method: http.MethodGet, Path: all, Action: auth.RunsRead, Summary: "List runs, the newest first"}), a.listRuns)
@@ -144,7 +145,7 @@ func (a *API) startRun(ctx context.Context, in *struct {
 	}
 	started, err := a.reserved(ctx, func(ctx context.Context, id gathering.RunID) (gathering.Run, error) {
 		return a.Launcher.Start(ctx, p, run.New{
-			ID: id, Input: n.Input, Vars: n.Vars, Labels: n.Labels, Priority: n.Priority, Key: n.Key, OnKey: n.OnKey,
+			ID: id, Version: n.Version, Input: n.Input, Vars: n.Vars, Labels: n.Labels, Priority: n.Priority, Key: n.Key, OnKey: n.OnKey,
 		})
 	})
 	out := &struct {
@@ -245,16 +246,10 @@ func (a *API) readRun(ctx context.Context, in *RunPath) (*runAnswer, error) {
 }
 
 func (a *API) readReport(ctx context.Context, in *RunPath) (*answer[gathering.RunReport], error) {
-	r, err := a.seeRun(ctx, in.ID)
-	if err != nil {
+	if _, err := a.seeRun(ctx, in.ID); err != nil {
 		return nil, err
 	}
 	report, err := a.Launcher.Runs.Report(ctx, in.ID)
-	if err != nil {
-		return nil, err
-	}
-	p, err := a.Launcher.Pipelines.Pipeline(ctx, r.Pipeline)
-	report.Pipeline = p.Name
 	return &answer[gathering.RunReport]{report}, err
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"gathering"
 	"gathering/internal/api"
+	"gathering/internal/remote"
 	"gathering/internal/run"
 )
 
@@ -19,12 +20,12 @@ type different struct {
 
 func (d different) read(s *shell) (input json.RawMessage, vars map[string]json.RawMessage, err error) {
 	if d.Input != "" {
-		if input, err = s.input(d.Input, nil); err != nil {
+		if input, err = s.values().Input(d.Input, nil); err != nil {
 			return nil, nil, err
 		}
 	}
 	if len(d.Var) > 0 {
-		vars, err = s.vars(d.Var)
+		vars, err = s.values().Vars(d.Var)
 	}
 	return input, vars, err
 }
@@ -50,7 +51,7 @@ func (c *runsRedriveCmd) Run(ctx context.Context, s *shell) error {
 		here: func(ctx context.Context, x *session, id, fresh gathering.RunID) (gathering.Run, error) {
 			return x.Redrive(ctx, id, run.Again{ID: fresh, Input: input, Vars: vars})
 		},
-		there: func(ctx context.Context, client *api.Client, id gathering.RunID) (gathering.Run, error) {
+		there: func(ctx context.Context, client *remote.Client, id gathering.RunID) (gathering.Run, error) {
 			return client.RedriveRun(ctx, id, api.RedriveOrder{Input: input, Vars: vars})
 		},
 	}
@@ -59,7 +60,12 @@ func (c *runsRedriveCmd) Run(ctx context.Context, s *shell) error {
 	}
 	return again.many(ctx, s, func(ctx context.Context, x *session) ([]gathering.Run, error) {
 		if c.AllDead {
-			return x.list(ctx, gathering.RunFilter{Dead: true})
+			letters, err := x.deadLetters(ctx, gathering.RunFilter{})
+			runs := make([]gathering.Run, len(letters))
+			for i, l := range letters {
+				runs[i] = l.Run
+			}
+			return runs, err
 		}
 		return x.resolveAll(ctx, c.IDs)
 	})
@@ -82,7 +88,7 @@ func (c *runsForkCmd) Run(ctx context.Context, s *shell) error {
 		here: func(ctx context.Context, x *session, id, fresh gathering.RunID) (gathering.Run, error) {
 			return x.Fork(ctx, id, run.Again{ID: fresh, From: c.From, Input: input, Vars: vars})
 		},
-		there: func(ctx context.Context, client *api.Client, id gathering.RunID) (gathering.Run, error) {
+		there: func(ctx context.Context, client *remote.Client, id gathering.RunID) (gathering.Run, error) {
 			return client.ForkRun(ctx, id, api.ForkOrder{From: c.From, Input: input, Vars: vars})
 		},
 	}
@@ -93,7 +99,7 @@ func (c *runsForkCmd) Run(ctx context.Context, s *shell) error {
 // holds the data directory.
 type repetition struct {
 	here  func(ctx context.Context, x *session, id, fresh gathering.RunID) (gathering.Run, error)
-	there func(ctx context.Context, client *api.Client, id gathering.RunID) (gathering.Run, error)
+	there func(ctx context.Context, client *remote.Client, id gathering.RunID) (gathering.Run, error)
 }
 
 // one repeats a run and works on that as the run command does.
@@ -141,15 +147,15 @@ func (p repetition) one(ctx context.Context, s *shell, given string) error {
 
 // ask has the process that holds the data directory repeat a run.
 func (p repetition) ask(ctx context.Context, x *session, id gathering.RunID) error {
-	next, err := p.there(ctx, api.NewClient(x.Data), id)
+	next, err := p.there(ctx, x.service(), id)
 	if err != nil {
 		return err
 	}
-	if next.State == gathering.RunQueued {
+	if next.State == gathering.RunQueued && x.elsewhere == nil {
 		x.shell.say("%s repeats %s as soon as somebody works on it: gathering runs resume %s", next.ID, id, next.ID)
 		return nil
 	}
-	x.shell.say("%s repeats %s; the process that holds the data directory works on it", next.ID, id)
+	x.shell.say("%s repeats %s; %s works on it", next.ID, id, x.whoWorks())
 	return nil
 }
 
@@ -229,7 +235,7 @@ func (x *session) untilEnded(ctx context.Context, ids []gathering.RunID) error {
 			if _, err := x.sayWhere(ctx, id); err != nil {
 				return err
 			}
-			r, err := x.Runs.Run(ctx, id)
+			r, err := x.book.Run(ctx, id)
 			if err != nil {
 				return err
 			}
@@ -263,7 +269,7 @@ func worse(result error, outcome int) error {
 
 // over reports whether a run has ended or waits for somebody alone.
 func (x *session) over(ctx context.Context, id gathering.RunID) (bool, error) {
-	r, err := x.Runs.Run(ctx, id)
+	r, err := x.book.Run(ctx, id)
 	if err != nil || r.State.Terminal() {
 		return err == nil, err
 	}

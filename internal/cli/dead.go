@@ -9,6 +9,7 @@ import (
 	"gathering"
 	"gathering/internal/api"
 	"gathering/internal/progress"
+	"gathering/internal/remote"
 )
 
 // resolveAll finds the runs that somebody means, each once.
@@ -58,7 +59,7 @@ func (c *runsDismissCmd) Run(ctx context.Context, s *shell) error {
 			_, err := x.Runs.Dismiss(ctx, id, commandLine)
 			return err
 		},
-		there: func(ctx context.Context, client *api.Client, id gathering.RunID) error {
+		there: func(ctx context.Context, client *remote.Client, id gathering.RunID) error {
 			return client.DismissRun(ctx, id)
 		},
 	})
@@ -72,7 +73,7 @@ type runsDeleteCmd struct {
 func (c *runsDeleteCmd) Run(ctx context.Context, s *shell) error {
 	return s.doToEach(ctx, c.IDs, "deleted", change{
 		here: func(ctx context.Context, x *session, id gathering.RunID) error { return x.Runs.Delete(ctx, id) },
-		there: func(ctx context.Context, client *api.Client, id gathering.RunID) error {
+		there: func(ctx context.Context, client *remote.Client, id gathering.RunID) error {
 			return client.DeleteRun(ctx, id)
 		},
 	})
@@ -82,7 +83,7 @@ func (c *runsDeleteCmd) Run(ctx context.Context, s *shell) error {
 // data directory.
 type change struct {
 	here  func(ctx context.Context, x *session, id gathering.RunID) error
-	there func(ctx context.Context, client *api.Client, id gathering.RunID) error
+	there func(ctx context.Context, client *remote.Client, id gathering.RunID) error
 }
 
 // doToEach changes runs that somebody names and says of each what it is then.
@@ -109,24 +110,10 @@ func (s *shell) doToEach(ctx context.Context, given []string, done string, c cha
 		},
 		func(ctx context.Context, s *shell) error {
 			return s.reading(ctx, func(ctx context.Context, x *session) error {
-				client := api.NewClient(x.Data)
-				return all(ctx, x, func(ctx context.Context, id gathering.RunID) error { return c.there(ctx, client, id) })
+				return all(ctx, x, func(ctx context.Context, id gathering.RunID) error { return c.there(ctx, x.service(), id) })
 			})
 		},
 	)
-}
-
-// deadLetters are runs with what went wrong in them.
-func (x *session) deadLetters(ctx context.Context, runs []gathering.Run) ([]api.DeadLetter, error) {
-	letters := make([]api.DeadLetter, len(runs))
-	for i, r := range runs {
-		report, err := x.Runs.Report(ctx, r.ID)
-		if err != nil {
-			return nil, err
-		}
-		letters[i] = api.DeadLetter{Run: r, Error: report.Error}
-	}
-	return letters, nil
 }
 
 func (s *shell) deadTable(letters []api.DeadLetter) error {
@@ -142,7 +129,7 @@ func (s *shell) deadTable(letters []api.DeadLetter) error {
 		if l.Error != nil {
 			text = l.Error.Message
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.ID, progress.OneLine(l.PipelineRef), l.State,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.ID, progress.OneLine(l.PipelineName), l.State,
 			progress.Span(now.Sub(l.CreatedAt)), progress.OneLine(text))
 	}
 	if err := w.Flush(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"gathering"
 	"gathering/internal/api"
 	"gathering/internal/engine"
+	"gathering/internal/remote"
 )
 
 type runsPauseCmd struct {
@@ -41,7 +42,7 @@ func (c *runsPauseCmd) there(ctx context.Context, x *session, r gathering.Run) e
 	if tree.Paused() != "" {
 		return x.sayWhereOf(ctx, r.ID)
 	}
-	ask := func(client *api.Client) error {
+	ask := func(client *remote.Client) error {
 		_, err := client.PauseRun(ctx, r.ID)
 		return err
 	}
@@ -60,7 +61,7 @@ func (c *runsDecideCmd) Run(ctx context.Context, s *shell) error {
 	d := api.Decision{Node: c.Node, As: c.As}
 	if c.Output != "" {
 		var err error
-		if d.Output, err = s.inputText(c.Output); err != nil {
+		if d.Output, err = s.values().Text(c.Output); err != nil {
 			return err
 		}
 		if err := gathering.CheckJSON("output", d.Output); err != nil {
@@ -75,7 +76,7 @@ func (c *runsDecideCmd) Run(ctx context.Context, s *shell) error {
 		return x.recorded(r.ID, x.goOn(ctx, r, errand{toRest: true}))
 	}
 	there := func(ctx context.Context, x *session, r gathering.Run) error {
-		ask := func(client *api.Client) error {
+		ask := func(client *remote.Client) error {
 			_, err := client.DecideRun(ctx, r.ID, d)
 			return err
 		}
@@ -159,7 +160,7 @@ func (x *session) rests(ctx context.Context, root gathering.RunID, by time.Time)
 	if err != nil {
 		return false, err
 	}
-	r, err := x.Runs.Run(ctx, root)
+	r, err := x.book.Run(ctx, root)
 	if err != nil {
 		return false, err
 	}
@@ -175,17 +176,17 @@ func (x *session) rests(ctx context.Context, root gathering.RunID, by time.Time)
 // askThere asks the process that holds the data directory something of a run,
 // waits a while for the event that tells that the run has taken it in, and says
 // where the run stands.
-func (x *session) askThere(ctx context.Context, r gathering.Run, taken gathering.EventType, ask func(*api.Client) error, e errand) error {
-	before, err := x.Runs.Events(ctx, r.ID, 0, 0)
+func (x *session) askThere(ctx context.Context, r gathering.Run, taken gathering.EventType, ask func(*remote.Client) error, e errand) error {
+	before, err := x.book.Events(ctx, r.ID, 0, 0)
 	if err != nil {
 		return err
 	}
-	if err := ask(api.NewClient(x.Data)); err != nil {
+	if err := ask(x.service()); err != nil {
 		return err
 	}
 	patience, cancel := context.WithTimeout(ctx, handOver)
 	defer cancel()
-	for event, err := range x.Runs.Watch(patience, r.ID, int64(len(before))) {
+	for event, err := range x.book.Watch(patience, r.ID, int64(len(before))) {
 		if err != nil {
 			break
 		}
@@ -194,7 +195,7 @@ func (x *session) askThere(ctx context.Context, r gathering.Run, taken gathering
 		}
 	}
 	if ctx.Err() == nil {
-		x.shell.say("%s is asked to, which it does as soon as somebody works on it: gathering runs resume", r.ID)
+		x.shell.say("%s is asked to, which it does as soon as somebody works on it%s", r.ID, x.byResuming())
 	}
 	return ctx.Err()
 }

@@ -73,7 +73,7 @@ func (x *session) follow(ctx context.Context, r gathering.Run, show func(*progre
 
 // tree is a run of which nothing is known yet.
 func (x *session) tree(ctx context.Context, r gathering.Run) (*progress.Tree, error) {
-	def, err := x.Catalog.Definition(ctx, r.Pipeline, r.Version)
+	def, err := x.book.Definition(ctx, r.Pipeline, r.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (f *follower) watch(ctx context.Context, tree *progress.Tree, above string)
 		after := int64(0)
 		for again := true; again; {
 			again = false
-			for e, err := range f.session.Runs.Watch(ctx, tree.Run, after) {
+			for e, err := range f.session.book.Watch(ctx, tree.Run, after) {
 				if gathering.KindOf(err) == gathering.KindUnavailable {
 					again = f.outlast(ctx, tree.Run, err)
 					break
@@ -121,7 +121,7 @@ func (f *follower) outlast(ctx context.Context, id gathering.RunID, away error) 
 		return false
 	}
 	for {
-		if _, err := f.session.Runs.Run(ctx, id); gathering.KindOf(err) != gathering.KindUnavailable {
+		if _, err := f.session.book.Run(ctx, id); gathering.KindOf(err) != gathering.KindUnavailable {
 			return f.send(ctx, update{back: true})
 		}
 		select {
@@ -185,9 +185,12 @@ func (f *follower) pausedAtRest(ctx context.Context) bool {
 	if f.root.Paused() == "" || f.away > 0 {
 		return false
 	}
-	r, err := f.session.Runs.Run(ctx, f.root.Run)
+	r, err := f.session.book.Run(ctx, f.root.Run)
 	if err != nil || r.State != gathering.RunPaused || r.Owner != "" {
 		return false
+	}
+	if f.session.worker == nil {
+		return true
 	}
 	idle, err := f.session.worker.Idle(ctx, 0)
 	return err == nil && idle
@@ -244,7 +247,7 @@ func (f *follower) adopt(ctx context.Context, a adoption) error {
 	if n.Child != nil && n.Child.Run == n.ChildRun {
 		return nil
 	}
-	r, err := f.session.Runs.Run(ctx, n.ChildRun)
+	r, err := f.session.book.Run(ctx, n.ChildRun)
 	if gathering.KindOf(err) == gathering.KindNotFound {
 		return nil // the run was refused; its node is told so
 	}
@@ -285,7 +288,7 @@ func (f *follower) interrupt(ctx context.Context, signal os.Signal) (left bool, 
 	if signal == syscall.SIGINT && !f.asked {
 		f.asked = true
 		f.shell.tell("cancelling %s; Ctrl-C again leaves the rest of that for later", f.root.Run)
-		_, err := f.session.Runs.Cancel(ctx, f.root.Run, commandLine)
+		err := f.session.cancel(ctx, f.root.Run)
 		switch gathering.KindOf(err) {
 		case gathering.KindConflict: // it has ended meanwhile
 			return false, nil
@@ -296,11 +299,11 @@ func (f *follower) interrupt(ctx context.Context, signal os.Signal) (left bool, 
 			return false, err
 		}
 	}
-	f.session.worker.Stop()
+	f.session.leave()
 	if f.asked {
-		f.shell.tell("left %s while it is being cancelled; gathering runs resume finishes that", f.root.Run)
+		f.shell.tell("left %s while it is being cancelled; %s", f.root.Run, f.session.goesOn())
 	} else {
-		f.shell.tell("left %s for later; gathering runs resume goes on with it", f.root.Run)
+		f.shell.tell("left %s for later; %s", f.root.Run, f.session.goesOn())
 	}
 	return true, exitError(endedBy(signal))
 }
@@ -322,6 +325,9 @@ func outcome(state gathering.RunState) int {
 // settle waits, once a run has ended, for the runs that it started without
 // waiting for them.
 func (x *session) settle(ctx context.Context) error {
+	if x.worker == nil {
+		return nil
+	}
 	ctx, stop := x.shell.interruptible(ctx)
 	defer stop()
 	ticker := time.NewTicker(redraw)

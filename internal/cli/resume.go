@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"gathering"
-	"gathering/internal/api"
 	"gathering/internal/progress"
+	"gathering/internal/remote"
 )
 
 type runsResumeCmd struct {
@@ -20,6 +20,9 @@ type runsResumeCmd struct {
 
 // Run works until nothing is runnable: of all runs, or of one.
 func (c *runsResumeCmd) Run(ctx context.Context, s *shell) error {
+	if c.ID == "" && s.Server != "" {
+		return &usageError{errors.New("name the run: the service that --server names goes on with the others by itself")}
+	}
 	if c.ID == "" {
 		return c.all(ctx, s)
 	}
@@ -37,7 +40,7 @@ func (c *runsResumeCmd) here(ctx context.Context, x *session, r gathering.Run) e
 
 // there asks the process that holds the data directory.
 func (c *runsResumeCmd) there(ctx context.Context, x *session, r gathering.Run) error {
-	ask := func(client *api.Client) error {
+	ask := func(client *remote.Client) error {
 		_, err := client.ResumeRun(ctx, r.ID)
 		return err
 	}
@@ -104,11 +107,11 @@ func (c *runsResumeCmd) tell(ctx context.Context, x *session, before []gathering
 		if left[r.ID] {
 			continue
 		}
-		ended, err := x.Runs.Run(ctx, r.ID)
+		ended, err := x.book.Run(ctx, r.ID)
 		if err != nil {
 			return err
 		}
-		x.shell.say("%s  %s  %s", ended.ID, progress.OneLine(r.PipelineRef), ended.State)
+		x.shell.say("%s  %s  %s", ended.ID, progress.OneLine(r.PipelineName), ended.State)
 	}
 	if len(waiting) == 0 {
 		x.shell.say("nothing waits")
@@ -135,7 +138,7 @@ func (x *session) waitingTable(ctx context.Context, waiting []gathering.Run) err
 		if tree.Undecided() != nil {
 			human = exitError(exitWaiting)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.ID, progress.OneLine(r.PipelineRef), r.State, reason)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.ID, progress.OneLine(r.PipelineName), r.State, reason)
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("write the table: %w", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -33,11 +32,14 @@ func (c *runCmd) Run(ctx context.Context, s *shell) error {
 	if c.Key == "" && c.OnKey != string(run.KeyReject) {
 		return &usageError{errors.New("--on-key goes with --key")}
 	}
-	input, err := s.input(c.Input, c.Set)
+	if err := c.checkElsewhere(s); err != nil {
+		return err
+	}
+	input, err := s.values().Input(c.Input, c.Set)
 	if err != nil {
 		return err
 	}
-	vars, err := s.vars(c.Var)
+	vars, err := s.values().Vars(c.Var)
 	if err != nil {
 		return err
 	}
@@ -58,6 +60,9 @@ func (c *runCmd) Run(ctx context.Context, s *shell) error {
 			Input: input, Vars: vars, Workspace: workspace, Priority: c.Priority, Key: c.Key, OnKey: run.OnKey(c.OnKey),
 		},
 		show: s.view,
+	}
+	if s.Server != "" {
+		e.started = func(ctx context.Context) (*session, gathering.Run, error) { return c.startElsewhere(ctx, s, e.new) }
 	}
 	if c.JSON {
 		e.show = silent
@@ -129,7 +134,9 @@ type execution struct {
 	// begin makes the run under an ID that is worked on; nil starts one of what
 	// save stored.
 	begin func(ctx context.Context, x *session, id gathering.RunID) (gathering.Run, error)
-	show  func(*progress.Tree) view
+	// started, where it is not nil, starts the run of what is worked on elsewhere.
+	started func(ctx context.Context) (*session, gathering.Run, error)
+	show    func(*progress.Tree) view
 	// after is called with the report while the database is open; nil is not.
 	after func(ctx context.Context, x *session, report gathering.RunReport) error
 }
@@ -159,11 +166,11 @@ func (e *execution) finish(ctx context.Context, x *session, r gathering.Run) (re
 	defer func() { err = errors.Join(err, x.close()) }()
 	tree, err := x.follow(ctx, r, e.show)
 	if left, ok := errors.AsType[exitError](err); ok {
-		report, err = x.report(ctx, r.ID)
+		report, err = x.book.Report(ctx, r.ID)
 		return report, errors.Join(left, err)
 	}
 	if err != nil {
-		e.shell.tell("%s is left for later; gathering runs resume goes on with it", r.ID)
+		e.shell.tell("%s is left for later; %s", r.ID, x.goesOn())
 		return report, err
 	}
 	if undecided, paused := tree.Undecided(), tree.Paused(); undecided != nil {
@@ -190,7 +197,7 @@ func (x *session) lastReport(ctx context.Context, id gathering.RunID) (report ga
 	ctx, stop := x.shell.interruptible(ctx)
 	defer stop()
 	err = x.patiently(ctx, func() (err error) {
-		report, err = x.report(ctx, id)
+		report, err = x.book.Report(ctx, id)
 		return err
 	})
 	return report, err
@@ -198,6 +205,9 @@ func (x *session) lastReport(ctx context.Context, id gathering.RunID) (report ga
 
 // start opens the database, stores the pipeline, begins to work and starts the run.
 func (e *execution) start(ctx context.Context) (*session, gathering.Run, error) {
+	if e.started != nil {
+		return e.started(ctx)
+	}
 	x, err := e.shell.open(ctx)
 	if err != nil {
 		return nil, gathering.Run{}, err
@@ -219,22 +229,4 @@ func (e *execution) start(ctx context.Context) (*session, gathering.Run, error) 
 	}
 	r, err := begin(ctx, x, id)
 	return x, r, err
-}
-
-// report is a run's report with the name of its pipeline.
-func (x *session) report(ctx context.Context, id gathering.RunID) (gathering.RunReport, error) {
-	report, err := x.Runs.Report(ctx, id)
-	if err != nil {
-		return report, err
-	}
-	r, err := x.Runs.Run(ctx, id)
-	if err != nil {
-		return report, err
-	}
-	def, err := x.Catalog.Definition(ctx, r.Pipeline, r.Version)
-	if err != nil {
-		return report, fmt.Errorf("name the pipeline of %s: %w", id, err)
-	}
-	report.Pipeline = def.Name
-	return report, nil
 }

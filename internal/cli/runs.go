@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -42,15 +41,16 @@ func (c *runsListCmd) Run(ctx context.Context, s *shell) error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	filter := gathering.RunFilter{Projects: projects(c.Project), States: c.State, Limit: c.Limit}
 	return s.reading(ctx, func(ctx context.Context, x *session) error {
-		runs, err := x.list(ctx, gathering.RunFilter{Projects: projects(c.Project), States: c.State, Dead: c.Dead, Limit: c.Limit})
+		if c.Dead {
+			return c.letters(ctx, x, filter)
+		}
+		runs, err := x.list(ctx, filter)
 		if err != nil {
 			return err
 		}
-		switch {
-		case c.Dead:
-			return c.letters(ctx, x, runs)
-		case c.JSON:
+		if c.JSON {
 			return writeDocument(s.Stdout, listing[gathering.Run]{runs})
 		}
 		return s.runTable(runs)
@@ -71,8 +71,8 @@ type listing[T any] struct {
 }
 
 // letters lists dead letters with what went wrong in each.
-func (c *runsListCmd) letters(ctx context.Context, x *session, runs []gathering.Run) error {
-	letters, err := x.deadLetters(ctx, runs)
+func (c *runsListCmd) letters(ctx context.Context, x *session, f gathering.RunFilter) error {
+	letters, err := x.deadLetters(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -125,59 +125,6 @@ func (s *shell) reading(ctx context.Context, read func(ctx context.Context, x *s
 	return nil
 }
 
-// page is how many runs are read at a time.
-const page = 500
-
-// list returns the runs that a filter selects, as they are and with the names
-// of their pipelines. Limit 0 is all.
-func (x *session) list(ctx context.Context, f gathering.RunFilter) ([]gathering.Run, error) {
-	limit, states := f.Limit, f.States
-	if len(states) > 0 {
-		// A run whose owner died is told to be recovering, whatever its row says.
-		f.States = append(slices.Clone(states), gathering.RunRunning, gathering.RunCancelling)
-	}
-	names := map[gathering.PipelineID]string{}
-	all := []gathering.Run{}
-	f.Limit = page
-	for {
-		runs, err := x.Runs.Runs(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range runs {
-			f.Before = r.ID
-			if r, err = x.described(ctx, r, names); err != nil {
-				return nil, err
-			}
-			if len(states) == 0 || slices.Contains(states, r.State) {
-				all = append(all, r)
-			}
-			if len(all) == limit {
-				return all, nil
-			}
-		}
-		if len(runs) < page {
-			return all, nil
-		}
-	}
-}
-
-// described is a run as it is and with the name of its pipeline. Names holds
-// those that are known.
-func (x *session) described(ctx context.Context, r gathering.Run, names map[gathering.PipelineID]string) (gathering.Run, error) {
-	name, ok := names[r.Pipeline]
-	if !ok {
-		p, err := x.Pipelines.Pipeline(ctx, r.Pipeline)
-		if err != nil {
-			return r, err
-		}
-		name = p.Name
-		names[r.Pipeline] = name
-	}
-	r.PipelineRef = name
-	return x.settled(ctx, r)
-}
-
 func (s *shell) runTable(runs []gathering.Run) error {
 	if len(runs) == 0 {
 		s.say("no runs")
@@ -185,45 +132,6 @@ func (s *shell) runTable(runs []gathering.Run) error {
 	}
 	return progress.Table(s.Stdout, runs, time.Now())
 }
-
-// resolve finds the run that somebody means: by its ID, or by the beginning or
-// the end of it, where only one run's is so.
-func (x *session) resolve(ctx context.Context, given string) (gathering.Run, error) {
-	r, err := x.Runs.Run(ctx, gathering.RunID(given))
-	if gathering.KindOf(err) != gathering.KindNotFound || len(given) < minShort {
-		return r, err
-	}
-	var found []gathering.Run
-	filter := gathering.RunFilter{Limit: page}
-	for {
-		runs, err := x.Runs.Runs(ctx, filter)
-		if err != nil {
-			return gathering.Run{}, err
-		}
-		for _, r := range runs {
-			filter.Before = r.ID
-			id := strings.TrimPrefix(string(r.ID), "run_")
-			part := strings.TrimPrefix(given, "run_")
-			if strings.HasPrefix(id, part) || strings.HasSuffix(id, part) {
-				found = append(found, r)
-			}
-		}
-		if len(found) > 1 {
-			return gathering.Run{}, gathering.NewError(gathering.KindInvalid, "%q begins or ends the IDs of several runs, such as %s and %s",
-				given, found[0].ID, found[1].ID)
-		}
-		if len(runs) < page {
-			break
-		}
-	}
-	if len(found) == 0 {
-		return gathering.Run{}, err
-	}
-	return found[0], nil
-}
-
-// minShort is how many characters of an ID are needed to look for it.
-const minShort = 4
 
 type runsEventsCmd struct {
 	ID     string `arg:"" help:"The run, by its ID or a unique beginning or end of it."`
@@ -241,7 +149,7 @@ func (c *runsEventsCmd) Run(ctx context.Context, s *shell) error {
 		}
 		events := x.events(ctx, r.ID, c.After)
 		if c.Follow {
-			events = x.Runs.Watch(ctx, r.ID, c.After)
+			events = x.book.Watch(ctx, r.ID, c.After)
 		}
 		for e, err := range events {
 			if err != nil {
@@ -256,28 +164,6 @@ func (c *runsEventsCmd) Run(ctx context.Context, s *shell) error {
 		}
 		return nil
 	})
-}
-
-// events are those of a run after a number that are there.
-func (x *session) events(ctx context.Context, id gathering.RunID, after int64) iter.Seq2[gathering.Event, error] {
-	return func(yield func(gathering.Event, error) bool) {
-		for {
-			events, err := x.Runs.Events(ctx, id, after, page)
-			if err != nil {
-				yield(gathering.Event{}, err)
-				return
-			}
-			for _, e := range events {
-				after = e.Seq
-				if !yield(e, nil) {
-					return
-				}
-			}
-			if len(events) == 0 {
-				return
-			}
-		}
-	}
 }
 
 func (c *runsEventsCmd) write(s *shell, e gathering.Event) error {

@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"gathering"
-	"gathering/internal/api"
 	"gathering/internal/app"
 	"gathering/internal/cli/ask"
 	"gathering/internal/httpx"
 	"gathering/internal/ratelimit"
+	"gathering/internal/remote"
 	"gathering/internal/run"
 	"gathering/internal/serve"
 )
@@ -26,7 +26,7 @@ const commandLine = gathering.CommandLine
 type console struct{ shell *shell }
 
 // asking are the commands that can ask a service elsewhere.
-func asking() []string { return []string{"user", "token", "audit", "breakers"} }
+func asking() []string { return []string{"run", "runs", "user", "token", "audit", "breakers"} }
 
 func asks(command string) bool { return slices.Contains(asking(), command) }
 
@@ -53,10 +53,10 @@ func (c console) Secret(what string) (string, error) {
 }
 
 // Service implements [ask.Console].
-func (c console) Service(ctx context.Context, making ask.Making, use func(ctx context.Context, client *api.Client) error) error {
+func (c console) Service(ctx context.Context, making ask.Making, use func(ctx context.Context, client *remote.Client) error) error {
 	s := c.shell
 	if s.Server != "" {
-		client, err := api.NewRemote(s.Server, s.Token)
+		client, err := remote.NewRemote(s.Server, s.Token)
 		if err != nil {
 			return err
 		}
@@ -80,9 +80,9 @@ func (c console) Service(ctx context.Context, making ask.Making, use func(ctx co
 			if x.front, err = x.OpenFront(ctx, app.FrontOptions{Version: s.Version}); err != nil {
 				return err
 			}
-			return use(ctx, api.NewLocal(x.front.API.Local()))
+			return use(ctx, remote.NewLocal(x.front.API.Local()))
 		},
-		func(ctx context.Context, s *shell) error { return use(ctx, api.NewClient(s.Data)) })
+		func(ctx context.Context, s *shell) error { return use(ctx, remote.NewClient(s.Data)) })
 }
 
 type serveCmd struct {

@@ -10,21 +10,35 @@ import (
 	"time"
 
 	"gathering"
-	"gathering/internal/api"
 	"gathering/internal/app"
 	"gathering/internal/httpx"
+	"gathering/internal/remote"
 	"gathering/internal/run"
 	"gathering/internal/store"
 )
 
 // session is an open database and, once work was called, a worker on it.
+//
+// Of a service elsewhere it is what that knows of runs.
 type session struct {
-	*app.App
+	*app.App // nil where --server names a service
 
+	book    book
 	shell   *shell
 	worker  *run.Worker
-	control *api.Control
+	control *remote.Control
 	front   *app.Front // once somebody asked by the control socket
+
+	elsewhere *remote.Client // nil where this is about the data directory
+}
+
+// service is who does here what this session does not: the service that
+// --server names, or the process that holds the data directory.
+func (x *session) service() *remote.Client {
+	if x.elsewhere != nil {
+		return x.elsewhere
+	}
+	return remote.NewClient(x.Data)
 }
 
 func (s *shell) appOptions() app.Options {
@@ -51,11 +65,20 @@ func (s *shell) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{App: a, shell: s}, nil
+	return s.sessionOf(a), nil
 }
 
-// openToRead opens the database beside whoever holds it. Close the session.
+func (s *shell) sessionOf(a *app.App) *session {
+	return &session{App: a, book: stored{a.Runs, a.Catalog}, shell: s}
+}
+
+// openToRead opens the database beside whoever holds it, or the service that
+// --server names. Close the session.
 func (s *shell) openToRead(ctx context.Context) (*session, error) {
+	if s.Server != "" {
+		client, err := remote.NewRemote(s.Server, s.Token)
+		return &session{book: client, elsewhere: client, shell: s}, err
+	}
 	o := s.appOptions()
 	o.ReadOnly = true
 	a, err := app.Open(ctx, o)
@@ -65,7 +88,7 @@ func (s *shell) openToRead(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{App: a, shell: s}, nil
+	return s.sessionOf(a), nil
 }
 
 // work begins to work on runs: on one and those it leads to, or with "" on all.
@@ -82,7 +105,7 @@ func (x *session) work(ctx context.Context, only gathering.RunID) error {
 
 // serveControl has other commands steer this process. What that takes is put
 // together when the first one asks.
-func (x *session) serveControl(ctx context.Context) (*api.Control, error) {
+func (x *session) serveControl(ctx context.Context) (*remote.Control, error) {
 	opened := sync.OnceValues(func() (http.Handler, error) {
 		front, err := x.OpenFront(context.WithoutCancel(ctx), app.FrontOptions{Version: x.shell.Version})
 		if err != nil {
@@ -91,7 +114,7 @@ func (x *session) serveControl(ctx context.Context) (*api.Control, error) {
 		x.front = front
 		return front.API.Local(), nil
 	})
-	return api.ServeControl(x.Data, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return remote.ServeControl(x.Data, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler, err := opened()
 		if err != nil {
 			httpx.WriteProblem(w, r, err)
@@ -118,6 +141,9 @@ func (x *session) onSQLite() bool { return x.DB.Dialect().Database == store.SQLi
 
 // close stops the work, lets go of the runs that are left and closes the database.
 func (x *session) close() error {
+	if x.elsewhere != nil {
+		return nil
+	}
 	var err error
 	if x.control != nil {
 		err = x.control.Close()
@@ -149,7 +175,7 @@ const sealing = 10 * time.Second
 // settled shows a run as it is: its row says that it is running until somebody
 // notices that its owner died.
 func (x *session) settled(ctx context.Context, r gathering.Run) (gathering.Run, error) {
-	if r.Owner == "" || r.State.Terminal() {
+	if r.Owner == "" || r.State.Terminal() || x.elsewhere != nil { // which knows who is alive
 		return r, nil
 	}
 	orphaned, err := x.orphaned(ctx, r)

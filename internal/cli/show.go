@@ -24,7 +24,7 @@ func (c *runsShowCmd) Run(ctx context.Context, s *shell) error {
 		if r, err = x.settled(ctx, r); err != nil {
 			return err
 		}
-		report, err := x.report(ctx, r.ID)
+		report, err := x.book.Report(ctx, r.ID)
 		if err != nil {
 			return err
 		}
@@ -144,7 +144,7 @@ func (x *session) grown(ctx context.Context, r gathering.Run) (*progress.Tree, e
 	if err != nil {
 		return nil, err
 	}
-	events, err := x.Runs.Events(ctx, r.ID, 0, 0)
+	events, err := x.book.Events(ctx, r.ID, 0, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func (x *session) grown(ctx context.Context, r gathering.Run) (*progress.Tree, e
 		if n.ChildRun == "" {
 			continue
 		}
-		child, err := x.Runs.Run(ctx, n.ChildRun)
+		child, err := x.book.Run(ctx, n.ChildRun)
 		if gathering.KindOf(err) == gathering.KindNotFound {
 			continue // it was refused
 		}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"gathering"
-	"gathering/internal/api"
 )
 
 type runsCancelCmd struct {
@@ -18,11 +17,14 @@ func (c *runsCancelCmd) Run(ctx context.Context, s *shell) error {
 	return s.steerRun(ctx, c.ID, c.here, c.there)
 }
 
-// hereOrThere does what changes something: here, or where another process holds
-// the data directory, there, by asking that process.
+// hereOrThere does what changes something: here, or there, by asking the
+// service that --server names or the process that holds the data directory.
 func (s *shell) hereOrThere(ctx context.Context, here, there func(ctx context.Context, s *shell) error) error {
 	ctx, stop := s.interruptible(ctx)
 	defer stop()
+	if s.Server != "" {
+		return interrupted(ctx, there(ctx, s))
+	}
 	ticker := time.NewTicker(redraw)
 	defer ticker.Stop()
 	patience, cancel := context.WithTimeout(ctx, handOver)
@@ -123,14 +125,14 @@ func (c *runsCancelCmd) here(ctx context.Context, x *session, r gathering.Run) e
 // asked all the same.
 func (x *session) recorded(id gathering.RunID, err error) error {
 	if _, told := errors.AsType[exitError](err); err != nil && !told {
-		x.shell.tell("%s is asked to all the same, which it does as soon as somebody works on it: gathering runs resume", id)
+		x.shell.tell("%s is asked to all the same, which it does as soon as somebody works on it%s", id, x.byResuming())
 	}
 	return err
 }
 
 // there asks the process that holds the data directory.
 func (c *runsCancelCmd) there(ctx context.Context, x *session, r gathering.Run) error {
-	if _, err := api.NewClient(x.Data).CancelRun(ctx, r.ID); err != nil {
+	if _, err := x.service().CancelRun(ctx, r.ID); err != nil {
 		return err
 	}
 	return x.recorded(r.ID, x.sayEnd(ctx, r.ID))
@@ -144,7 +146,7 @@ const stopping = 40 * time.Second
 func (x *session) sayEnd(ctx context.Context, id gathering.RunID) error {
 	patience, cancel := context.WithTimeout(ctx, stopping)
 	defer cancel()
-	for _, err := range x.Runs.Watch(patience, id, 0) {
+	for _, err := range x.book.Watch(patience, id, 0) {
 		if err != nil && patience.Err() == nil {
 			return err
 		}
@@ -152,13 +154,13 @@ func (x *session) sayEnd(ctx context.Context, id gathering.RunID) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	r, err := x.Runs.Run(ctx, id)
+	r, err := x.book.Run(ctx, id)
 	if err != nil {
 		return err
 	}
 	x.shell.say("%s %s", r.ID, r.State)
 	if !r.State.Terminal() {
-		x.shell.tell("%s is asked to stop and has not yet: gathering runs resume", r.ID)
+		x.shell.tell("%s is asked to stop and has not yet%s", r.ID, x.byResuming())
 	}
 	if r.State != gathering.RunCancelled {
 		return exitError(exitFailed)

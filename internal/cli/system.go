@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"gathering"
+	"gathering/internal/assign"
 	"gathering/internal/audit"
 	"gathering/internal/cli/ask"
 	"gathering/internal/config"
@@ -188,6 +190,9 @@ func (s *shell) newLogger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(s.errors, options))
 }
 
+// values is where values come from that are not on the command line itself.
+func (s *shell) values() assign.Source { return assign.Source{Stdin: s.Stdin, Path: s.path} }
+
 // usageError is a command line that cannot be read.
 type usageError struct{ err error }
 
@@ -305,4 +310,15 @@ func (s *shell) interruptible(ctx context.Context) (interruptible context.Contex
 		<-done
 		cancel(nil)
 	}
+}
+
+// writeDocument writes a value as one JSON document, indented for people.
+func writeDocument(out io.Writer, value any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(value); err != nil {
+		return fmt.Errorf("write the document: %w", err)
+	}
+	return nil
 }

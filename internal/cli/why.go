@@ -46,7 +46,7 @@ func waitLine(w gathering.Wait) string {
 // why is what a run waits for. Where nobody works on anything it says so: the
 // row of a run whose owner died knows nothing of that yet.
 func (x *session) why(ctx context.Context, r gathering.Run) (gathering.Why, error) {
-	why, err := x.Runs.Why(ctx, r.ID)
+	why, err := x.book.Why(ctx, r.ID)
 	if err != nil || why.State.Terminal() || why.State == gathering.RunPaused {
 		return why, err
 	}
@@ -69,7 +69,7 @@ func (x *session) why(ctx context.Context, r gathering.Run) (gathering.Why, erro
 // attended reports whether a process works on runs, as far as can be seen: on
 // SQLite it is this one or holds the data directory.
 func (x *session) attended() bool {
-	if !x.onSQLite() || x.worker != nil {
+	if x.elsewhere != nil || !x.onSQLite() || x.worker != nil {
 		return true
 	}
 	_, held, err := store.HolderOf(x.Data)
@@ -79,7 +79,7 @@ func (x *session) attended() bool {
 // sayWhere says how a run ended or what it waits for, and returns the exit code
 // that goes with that.
 func (x *session) sayWhere(ctx context.Context, id gathering.RunID) (exit int, err error) {
-	r, err := x.Runs.Run(ctx, id)
+	r, err := x.book.Run(ctx, id)
 	if err != nil {
 		return exitFailed, err
 	}

@@ -79,10 +79,17 @@ func (l *Launcher) Save(ctx context.Context, project gathering.ProjectID, docume
 	return l.Pipelines.Save(ctx, project, def)
 }
 
-// Start starts a run of a pipeline's published version, after checking its
-// input and that the vars it overrides exist.
+// Start starts a run of a version of a pipeline, the published one if n names
+// none, after checking its input and that the vars it overrides exist.
 func (l *Launcher) Start(ctx context.Context, p gathering.Pipeline, n run.New) (gathering.Run, error) {
-	def, err := l.Catalog.Definition(ctx, p.ID, p.Published)
+	if n.Version == 0 {
+		n.Version = p.Published
+	}
+	def, err := l.Catalog.Definition(ctx, p.ID, n.Version)
+	if gathering.KindOf(err) == gathering.KindNotFound {
+		return gathering.Run{}, gathering.NewError(gathering.KindInvalid, "the pipeline has no version %d", n.Version).
+			WithFields(gathering.FieldError{Field: "version", Problem: "is none of the pipeline's"}).WithCause(err)
+	}
 	if err != nil {
 		return gathering.Run{}, err
 	}
@@ -92,9 +99,13 @@ func (l *Launcher) Start(ctx context.Context, p gathering.Pipeline, n run.New) (
 	if err := checkVars(def, n.Vars); err != nil {
 		return gathering.Run{}, err
 	}
-	n.Project, n.Pipeline, n.Version = p.Project, p.ID, p.Published
+	n.Project, n.Pipeline = p.Project, p.ID
 	n.Input = gathering.CompactJSON(n.Input)
-	return l.Runs.Start(ctx, n)
+	r, err := l.Runs.Start(ctx, n)
+	if r.Pipeline == p.ID {
+		r.PipelineName = p.Name
+	}
+	return r, err
 }
 
 // Redrive starts a run that goes on where another did not end well, after

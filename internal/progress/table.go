@@ -21,7 +21,7 @@ func Table(out io.Writer, runs []gathering.Run, now time.Time) error {
 		if r.FinishedAt != nil {
 			took = Span(r.FinishedAt.Sub(r.CreatedAt))
 		}
-		name := OneLine(r.PipelineRef)
+		name := OneLine(r.PipelineName)
 		switch {
 		case below > 0:
 			name = strings.Repeat("  ", below-1) + "└ " + name

@@ -17,8 +17,8 @@ import (
 	"gathering/internal/store"
 )
 
-// Columns are those of a run, for [Scan].
-const Columns = `id, project, pipeline, version, state, coalesce(owner, '') AS owner, epoch, crashes, priority, labels,
+// Columns are those of a run, for [Scan]: its own and the name of its pipeline.
+const Columns = `id, project, pipeline, (SELECT p.name FROM pipelines AS p WHERE p.id = pipeline) AS pipeline_name, version, state, coalesce(owner, '') AS owner, epoch, crashes, priority, labels,
 	coalesce(parent_run, '') AS parent_run, root_run, depth, created_at, finished_at, ready_at, deadline`
 
 // Scan reads a run, and into more what columns there are beside its own.
@@ -26,11 +26,12 @@ func Scan(row store.Scanner, more ...any) (gathering.Run, error) {
 	var (
 		r                         gathering.Run
 		labels                    string
+		name                      sql.NullString
 		created                   int64
 		finished, ready, deadline sql.NullInt64
 	)
 	err := row.Scan(append([]any{
-		&r.ID, &r.Project, &r.Pipeline, &r.Version, &r.State, &r.Owner, &r.Epoch, &r.Crashes, &r.Priority,
+		&r.ID, &r.Project, &r.Pipeline, &name, &r.Version, &r.State, &r.Owner, &r.Epoch, &r.Crashes, &r.Priority,
 		&labels, &r.Parent, &r.Root, &r.Depth, &created, &finished, &ready, &deadline,
 	}, more...)...)
 	if err != nil {
@@ -39,6 +40,7 @@ func Scan(row store.Scanner, more ...any) (gathering.Run, error) {
 	if err := json.Unmarshal([]byte(labels), &r.Labels); err != nil {
 		return gathering.Run{}, fmt.Errorf("read the labels of %s: %w", r.ID, err)
 	}
+	r.PipelineName = name.String
 	r.CreatedAt = time.UnixMicro(created).UTC()
 	r.FinishedAt, r.ReadyAt, r.Deadline = nullTime(finished), nullTime(ready), nullTime(deadline)
 	return r, nil

@@ -161,6 +161,7 @@ func (s *Service) Report(ctx context.Context, id gathering.RunID) (gathering.Run
 		return gathering.RunReport{}, err
 	}
 	report := state.Report()
+	report.Pipeline = r.PipelineName
 	if !r.State.Terminal() && !report.State.Terminal() {
 		report.State = r.State // a run whose owner died still looks running in its log
 	}

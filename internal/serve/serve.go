@@ -27,9 +27,9 @@ import (
 	"time"
 
 	"gathering"
-	"gathering/internal/api"
 	"gathering/internal/app"
 	"gathering/internal/httpx"
+	"gathering/internal/remote"
 	"gathering/internal/run"
 	"gathering/internal/store"
 )
@@ -62,7 +62,7 @@ type service struct {
 	app      *app.App
 	front    *app.Front
 	worker   *run.Worker
-	control  *api.Control
+	control  *remote.Control
 	tls      *tls.Config // nil is plain HTTP
 	server   *http.Server
 	hangUp   context.CancelFunc // ends the contexts of requests
@@ -165,7 +165,7 @@ func (s *service) open(ctx context.Context) (err error) {
 	lasting := context.WithoutCancel(ctx) // beyond the opening
 	s.front.Start(lasting)
 	if s.app.DB.Dialect().Database == store.SQLite {
-		if s.control, err = api.ServeControl(s.app.Data, s.front.API.Local(), s.logger()); err != nil {
+		if s.control, err = remote.ServeControl(s.app.Data, s.front.API.Local(), s.logger()); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"gathering"
 	"gathering/internal/api"
+	"gathering/internal/remote"
 )
 
 // TestEnd tells a service to end while a node works: it says so, answers what it
@@ -353,7 +354,7 @@ func TestDirectoryThatIsHeld(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(s.app.Data, "control.sock")); err != nil {
 		t.Errorf("the control socket: %v", err)
 	}
-	client := api.NewClient(s.app.Data)
+	client := remote.NewClient(s.app.Data)
 	if users, err := client.Users(context.Background()); err != nil || len(users) != 1 {
 		t.Errorf("by the control socket: %v, %v, want the administrator", users, err)
 	}

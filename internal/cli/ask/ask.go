@@ -6,8 +6,8 @@ import (
 	"context"
 	"time"
 
-	"gathering/internal/api"
 	"gathering/internal/progress"
+	"gathering/internal/remote"
 )
 
 // Console is what the commands have of the command line around them.
@@ -20,7 +20,7 @@ type Console interface {
 	Document(document any) error
 	// Service calls ask with a client of the service. Where there is none yet,
 	// it is an error unless it is to be made.
-	Service(ctx context.Context, making Making, ask func(ctx context.Context, client *api.Client) error) error
+	Service(ctx context.Context, making Making, ask func(ctx context.Context, client *remote.Client) error) error
 	// Secret reads a secret from standard input.
 	Secret(what string) (string, error)
 }

@@ -6,6 +6,7 @@ import (
 
 	"gathering"
 	"gathering/internal/api"
+	"gathering/internal/remote"
 )
 
 // Audit is the commands about the audit trail.
@@ -24,7 +25,7 @@ type listAudit struct {
 
 // Run lists audit entries.
 func (c *listAudit) Run(ctx context.Context, out Console) error {
-	return out.Service(ctx, Existing, func(ctx context.Context, client *api.Client) error {
+	return out.Service(ctx, Existing, func(ctx context.Context, client *remote.Client) error {
 		entries, err := client.Audit(ctx, gathering.AuditFilter{Actor: c.Actor, Action: c.Action, Object: c.Object, Limit: c.Limit})
 		if err != nil {
 			return err
@@ -58,7 +59,7 @@ func errBroken(n int) error {
 
 // Run verifies the audit trail.
 func (c *verifyAudit) Run(ctx context.Context, out Console) error {
-	return out.Service(ctx, Existing, func(ctx context.Context, client *api.Client) error {
+	return out.Service(ctx, Existing, func(ctx context.Context, client *remote.Client) error {
 		report, err := client.VerifyAudit(ctx)
 		if err != nil {
 			return err

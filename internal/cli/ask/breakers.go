@@ -11,6 +11,7 @@ import (
 	"gathering/internal/api"
 	"gathering/internal/breaker"
 	"gathering/internal/progress"
+	"gathering/internal/remote"
 )
 
 // Breakers is the commands about circuit breakers.
@@ -27,7 +28,7 @@ type listBreakers struct {
 
 // Run lists circuit breakers.
 func (c *listBreakers) Run(ctx context.Context, out Console) error {
-	return out.Service(ctx, Existing, func(ctx context.Context, client *api.Client) error {
+	return out.Service(ctx, Existing, func(ctx context.Context, client *remote.Client) error {
 		list, err := client.Breakers(ctx)
 		if err != nil {
 			return err
@@ -85,13 +86,13 @@ type aBreaker struct {
 
 // steer changes the breaker and says what it is then.
 func (a aBreaker) steer(
-	ctx context.Context, out Console, change func(ctx context.Context, client *api.Client, name string) (gathering.Breaker, error),
+	ctx context.Context, out Console, change func(ctx context.Context, client *remote.Client, name string) (gathering.Breaker, error),
 ) error {
 	name, err := breaker.Name(a.Name)
 	if err != nil {
 		return err
 	}
-	return out.Service(ctx, Existing, func(ctx context.Context, client *api.Client) error {
+	return out.Service(ctx, Existing, func(ctx context.Context, client *remote.Client) error {
 		b, err := change(ctx, client, name)
 		if err != nil {
 			return err
@@ -122,7 +123,7 @@ func (c *tripBreaker) Run(ctx context.Context, out Console) error {
 		at := time.Now().Add(c.For)
 		order.Until = &at
 	}
-	return c.steer(ctx, out, func(ctx context.Context, client *api.Client, name string) (gathering.Breaker, error) {
+	return c.steer(ctx, out, func(ctx context.Context, client *remote.Client, name string) (gathering.Breaker, error) {
 		return client.TripBreaker(ctx, name, order)
 	})
 }
@@ -131,7 +132,7 @@ type resetBreaker struct{ aBreaker }
 
 // Run closes a circuit breaker.
 func (c *resetBreaker) Run(ctx context.Context, out Console) error {
-	return c.steer(ctx, out, func(ctx context.Context, client *api.Client, name string) (gathering.Breaker, error) {
+	return c.steer(ctx, out, func(ctx context.Context, client *remote.Client, name string) (gathering.Breaker, error) {
 		return client.ResetBreaker(ctx, name)
 	})
 }
@@ -151,7 +152,7 @@ func (c *breakerHistory) Run(ctx context.Context, out Console) error {
 	if c.Limit < 1 || c.Limit > maxHistory {
 		return gathering.NewError(gathering.KindInvalid, "--limit must be from 1 to %d", maxHistory)
 	}
-	return out.Service(ctx, Existing, func(ctx context.Context, client *api.Client) error {
+	return out.Service(ctx, Existing, func(ctx context.Context, client *remote.Client) error {
 		events, err := client.BreakerHistory(ctx, c.Name, c.Limit)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 
 	"gathering"
 	"gathering/internal/api"
+	"gathering/internal/remote"
 )
 
 // Users is the commands about people.
@@ -31,7 +32,7 @@ func (c *addUser) Run(ctx context.Context, out Console) error {
 	if err != nil {
 		return err
 	}
-	return out.Service(ctx, Made, func(ctx context.Context, client *api.Client) error {
+	return out.Service(ctx, Made, func(ctx context.Context, client *remote.Client) error {
 		u, err := client.CreateUser(ctx, api.NewUser{Email: c.Email, Name: c.Name, Role: c.Role, Password: password})
 		if err != nil {
 			return err
@@ -47,7 +48,7 @@ type listUsers struct {
 
 // Run lists users.
 func (c *listUsers) Run(ctx context.Context, out Console) error {
-	return out.Service(ctx, Existing, func(ctx context.Context, client *api.Client) error {
+	return out.Service(ctx, Existing, func(ctx context.Context, client *remote.Client) error {
 		users, err := client.Users(ctx)
 		if err != nil {
 			return err
@@ -74,7 +75,7 @@ type which struct {
 
 // update changes the user and says what it is then.
 func (w which) update(ctx context.Context, out Console, change api.UserUpdate) error {
-	return out.Service(ctx, Existing, func(ctx context.Context, client *api.Client) error {
+	return out.Service(ctx, Existing, func(ctx context.Context, client *remote.Client) error {
 		u, err := client.UserByEmail(ctx, w.Email)
 		if err != nil {
 			return err
@@ -126,7 +127,7 @@ func (c *setPassword) Run(ctx context.Context, out Console) error {
 	if err != nil {
 		return err
 	}
-	return out.Service(ctx, Existing, func(ctx context.Context, client *api.Client) error {
+	return out.Service(ctx, Existing, func(ctx context.Context, client *remote.Client) error {
 		u, err := client.UserByEmail(ctx, c.Email)
 		if err != nil {
 			return err
@@ -159,7 +160,7 @@ func (c *createToken) Run(ctx context.Context, out Console) error {
 	if c.Expires < 0 {
 		return gathering.NewError(gathering.KindInvalid, "--expires must not be below 0s")
 	}
-	return out.Service(ctx, Existing, func(ctx context.Context, client *api.Client) error {
+	return out.Service(ctx, Existing, func(ctx context.Context, client *remote.Client) error {
 		u, err := client.UserByEmail(ctx, c.User)
 		if err != nil {
 			return err
@@ -188,7 +189,7 @@ type listTokens struct {
 
 // Run lists API tokens.
 func (c *listTokens) Run(ctx context.Context, out Console) error {
-	return out.Service(ctx, Existing, func(ctx context.Context, client *api.Client) error {
+	return out.Service(ctx, Existing, func(ctx context.Context, client *remote.Client) error {
 		user := gathering.UserID("*")
 		if c.User != "" {
 			u, err := client.UserByEmail(ctx, c.User)
@@ -222,7 +223,7 @@ type revokeToken struct {
 
 // Run takes an API token back.
 func (c *revokeToken) Run(ctx context.Context, out Console) error {
-	return out.Service(ctx, Existing, func(ctx context.Context, client *api.Client) error {
+	return out.Service(ctx, Existing, func(ctx context.Context, client *remote.Client) error {
 		if err := client.DeleteToken(ctx, c.ID); err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package api
+package remote
 
 import (
 	"context"
@@ -28,7 +28,7 @@ type Control struct {
 	done   sync.WaitGroup
 }
 
-// ServeControl serves a handler, [API.Local], on DIR/control.sock, which this
+// ServeControl serves a handler, [api.API.Local], on DIR/control.sock, which this
 // process's user alone may open. The caller holds the directory, so that a socket which is there
 // already belongs to a process that died; it is replaced.
 func ServeControl(dir string, handler http.Handler, logger *slog.Logger) (*Control, error) {

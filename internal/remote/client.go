@@ -1,4 +1,6 @@
-package api
+// Package remote asks a service from without: the one at a URL, or the process
+// that holds a data directory, by its control socket, which it serves too.
+package remote
 
 import (
 	"bytes"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"gathering"
+	"gathering/internal/api"
 	"gathering/internal/audit"
 	"gathering/internal/httpx"
 )
@@ -57,7 +60,7 @@ func NewRemote(service, token string) (*Client, error) {
 	return &Client{base: strings.TrimSuffix(u.String(), "/"), token: token, transport: transport, who: "the service at " + u.Host}, nil
 }
 
-// NewLocal returns a client of a handler of this process, [API.Local].
+// NewLocal returns a client of a handler of this process, [api.API.Local].
 func NewLocal(handler http.Handler) *Client {
 	return &Client{base: "http://here", transport: direct{handler}, who: "this process"}
 }
@@ -100,7 +103,7 @@ func (k *kept) Write(p []byte) (int, error) {
 const patience = 90 * time.Second
 
 // maxAnswer bounds an answer in bytes.
-const maxAnswer = 4 * maxValueBody
+const maxAnswer = 4 * (gathering.MaxValueBytes + 64<<10)
 
 // do asks for something. Sent is the body, nil for none; the answer is read
 // into answer, which may be nil.
@@ -113,27 +116,22 @@ func (c *Client) do(ctx context.Context, method, path string, sent, answer any) 
 		}
 		body = bytes.NewReader(data)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, c.base+Prefix+path, body)
+	r, err := http.NewRequestWithContext(ctx, method, c.base+api.Prefix+path, body)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", c.who, err)
 	}
 	if sent != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	if c.token != "" {
-		r.Header.Set("Authorization", "Bearer "+c.token)
-	}
+	c.authorize(r)
 	response, err := (&http.Client{Transport: c.transport, Timeout: patience}).Do(r)
 	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return gathering.NewError(gathering.KindUnavailable, "%s cannot be reached", c.who).WithCause(err)
+		return c.away(ctx, err)
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return gathering.NewError(gathering.KindUnavailable, "%s broke off", c.who).WithCause(err)
+		return c.away(ctx, err)
 	}
 	if response.StatusCode >= http.StatusBadRequest {
 		return httpx.ReadProblem(response.StatusCode, text)
@@ -145,6 +143,20 @@ func (c *Client) do(ctx context.Context, method, path string, sent, answer any) 
 		return fmt.Errorf("read the answer of %s: %w", c.who, err)
 	}
 	return nil
+}
+
+func (c *Client) authorize(r *http.Request) {
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+}
+
+// away is the error of a service that does not answer, or of a context that ended.
+func (c *Client) away(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return gathering.NewError(gathering.KindUnavailable, "%s cannot be reached", c.who).WithCause(err)
 }
 
 // ask is do of a route that answers with a T.
@@ -160,7 +172,7 @@ func all[T any](ctx context.Context, c *Client, path string, of url.Values) ([]T
 	query := url.Values{"limit": {"500"}}
 	maps.Copy(query, of)
 	for {
-		p, err := ask[Page[T]](ctx, c, http.MethodGet, path+"?"+query.Encode(), nil)
+		p, err := ask[api.Page[T]](ctx, c, http.MethodGet, path+"?"+query.Encode(), nil)
 		if err != nil {
 			return nil, err
 		}
@@ -172,74 +184,13 @@ func all[T any](ctx context.Context, c *Client, path string, of url.Values) ([]T
 	}
 }
 
-func pathOfRun(id gathering.RunID, rest string) string {
-	return "/runs/" + url.PathEscape(string(id)) + rest
-}
-
-// WhyRun says what a run waits for, as the process that works on it sees it.
-func (c *Client) WhyRun(ctx context.Context, id gathering.RunID) (gathering.Why, error) {
-	return ask[gathering.Why](ctx, c, http.MethodGet, pathOfRun(id, "/why"), nil)
-}
-
-// CancelRun asks a run to stop and returns it as it was then.
-func (c *Client) CancelRun(ctx context.Context, id gathering.RunID) (gathering.Run, error) {
-	return ask[gathering.Run](ctx, c, http.MethodPost, pathOfRun(id, "/cancel"), nil)
-}
-
-// PauseRun asks a run to begin nothing more and returns it as it was then.
-func (c *Client) PauseRun(ctx context.Context, id gathering.RunID) (gathering.Run, error) {
-	return ask[gathering.Run](ctx, c, http.MethodPost, pathOfRun(id, "/pause"), nil)
-}
-
-// ResumeRun ends a pause and returns the run as it was then.
-func (c *Client) ResumeRun(ctx context.Context, id gathering.RunID) (gathering.Run, error) {
-	return ask[gathering.Run](ctx, c, http.MethodPost, pathOfRun(id, "/resume"), nil)
-}
-
-// DecideRun says what became of a node whose outcome nobody knows, and returns
-// the run as it was then.
-func (c *Client) DecideRun(ctx context.Context, id gathering.RunID, d Decision) (gathering.Run, error) {
-	return ask[gathering.Run](ctx, c, http.MethodPost, pathOfRun(id, "/decide"), d)
-}
-
-// RedriveRun returns a new run that goes on where another did not end well.
-func (c *Client) RedriveRun(ctx context.Context, id gathering.RunID, order RedriveOrder) (gathering.Run, error) {
-	return ask[gathering.Run](ctx, c, http.MethodPost, pathOfRun(id, "/redrive"), order)
-}
-
-// ForkRun returns a new run that repeats another from some nodes on.
-func (c *Client) ForkRun(ctx context.Context, id gathering.RunID, order ForkOrder) (gathering.Run, error) {
-	return ask[gathering.Run](ctx, c, http.MethodPost, pathOfRun(id, "/fork"), order)
-}
-
-// DismissRun takes a run off the dead letters.
-func (c *Client) DismissRun(ctx context.Context, id gathering.RunID) error {
-	return c.do(ctx, http.MethodPost, pathOfRun(id, "/dismiss"), nil, nil)
-}
-
-// DeleteRun deletes a run that has ended.
-func (c *Client) DeleteRun(ctx context.Context, id gathering.RunID) error {
-	return c.do(ctx, http.MethodDelete, pathOfRun(id, ""), nil, nil)
-}
-
-// DeadLetters returns a page of the runs that ended badly, the newest first,
-// and the cursor of the page that follows, "" for none. The first has none.
-func (c *Client) DeadLetters(ctx context.Context, cursor string, limit int) ([]DeadLetter, string, error) {
-	query := url.Values{"limit": {strconv.Itoa(limit)}}
-	if cursor != "" {
-		query.Set("cursor", cursor)
-	}
-	p, err := ask[Page[DeadLetter]](ctx, c, http.MethodGet, "/dead-letters?"+query.Encode(), nil)
-	return p.Items, p.NextCursor, err
-}
-
 // Breakers returns every breaker that the process knows.
 func (c *Client) Breakers(ctx context.Context) ([]gathering.Breaker, error) {
 	return all[gathering.Breaker](ctx, c, "/breakers", nil)
 }
 
 // TripBreaker opens a breaker.
-func (c *Client) TripBreaker(ctx context.Context, name string, order TripOrder) (gathering.Breaker, error) {
+func (c *Client) TripBreaker(ctx context.Context, name string, order api.TripOrder) (gathering.Breaker, error) {
 	return ask[gathering.Breaker](ctx, c, http.MethodPost, "/breakers/"+url.PathEscape(name)+"/trip", order)
 }
 
@@ -266,18 +217,18 @@ func (c *Client) UserByEmail(ctx context.Context, email string) (gathering.User,
 }
 
 // CreateUser makes a user.
-func (c *Client) CreateUser(ctx context.Context, n NewUser) (gathering.User, error) {
+func (c *Client) CreateUser(ctx context.Context, n api.NewUser) (gathering.User, error) {
 	return ask[gathering.User](ctx, c, http.MethodPost, "/users", n)
 }
 
 // UpdateUser changes a user.
-func (c *Client) UpdateUser(ctx context.Context, id gathering.UserID, u UserUpdate) (gathering.User, error) {
+func (c *Client) UpdateUser(ctx context.Context, id gathering.UserID, u api.UserUpdate) (gathering.User, error) {
 	return ask[gathering.User](ctx, c, http.MethodPatch, "/users/"+url.PathEscape(string(id)), u)
 }
 
 // SetPassword gives a user another password.
 func (c *Client) SetPassword(ctx context.Context, id gathering.UserID, password string) error {
-	return c.do(ctx, http.MethodPost, "/users/"+url.PathEscape(string(id))+"/password", Password{password}, nil)
+	return c.do(ctx, http.MethodPost, "/users/"+url.PathEscape(string(id))+"/password", api.Password{Password: password}, nil)
 }
 
 // Tokens returns every API token of a user; "*" is of all users.
@@ -286,8 +237,8 @@ func (c *Client) Tokens(ctx context.Context, user gathering.UserID) ([]gathering
 }
 
 // CreateToken makes an API token.
-func (c *Client) CreateToken(ctx context.Context, n NewToken) (IssuedToken, error) {
-	return ask[IssuedToken](ctx, c, http.MethodPost, "/tokens", n)
+func (c *Client) CreateToken(ctx context.Context, n api.NewToken) (api.IssuedToken, error) {
+	return ask[api.IssuedToken](ctx, c, http.MethodPost, "/tokens", n)
 }
 
 // DeleteToken takes an API token back.
@@ -304,7 +255,7 @@ func (c *Client) Audit(ctx context.Context, f gathering.AuditFilter) ([]gatherin
 			query.Set(name, value)
 		}
 	}
-	p, err := ask[Page[gathering.AuditEntry]](ctx, c, http.MethodGet, "/audit?"+query.Encode(), nil)
+	p, err := ask[api.Page[gathering.AuditEntry]](ctx, c, http.MethodGet, "/audit?"+query.Encode(), nil)
 	return p.Items, err
 }
 
@@ -315,6 +266,6 @@ func (c *Client) VerifyAudit(ctx context.Context) (audit.Report, error) {
 
 // BreakerHistory returns the last events of a breaker, the oldest first.
 func (c *Client) BreakerHistory(ctx context.Context, name string, limit int) ([]gathering.Event, error) {
-	p, err := ask[Page[gathering.Event]](ctx, c, http.MethodGet, "/breakers/"+url.PathEscape(name)+"/history?limit="+strconv.Itoa(limit), nil)
+	p, err := ask[api.Page[gathering.Event]](ctx, c, http.MethodGet, "/breakers/"+url.PathEscape(name)+"/history?limit="+strconv.Itoa(limit), nil)
 	return p.Items, err
 }

@@ -1,18 +1,22 @@
-package cli
+package assign
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"strings"
 
 	"gathering"
-	"gathering/internal/assign"
 )
+
+// Source is where values come from that are not on the command line itself.
+type Source struct {
+	Stdin io.Reader
+	Path  func(given string) string // of a file
+}
 
 // unreadable is the error of a file that cannot be read.
 func unreadable(path string, err error) error {
@@ -22,10 +26,10 @@ func unreadable(path string, err error) error {
 	return gathering.NewError(gathering.KindInvalid, "%s cannot be read", path).WithCause(err)
 }
 
-// input is a run's input: the JSON given, or in a file or on standard input,
+// Input is a run's input: the JSON given, or in a file or on standard input,
 // with values set within it. Where nothing is given it is an empty object.
-func (s *shell) input(given string, set []string) (json.RawMessage, error) {
-	input, err := s.inputText(given)
+func (s Source) Input(given string, set []string) (json.RawMessage, error) {
+	input, err := s.Text(given)
 	if err != nil {
 		return nil, err
 	}
@@ -38,21 +42,21 @@ func (s *shell) input(given string, set []string) (json.RawMessage, error) {
 	if len(set) == 0 {
 		return input, nil
 	}
-	value, err := assign.Decode(input)
+	value, err := Decode(input)
 	if err != nil {
 		return nil, err
 	}
 	for _, assignment := range set {
 		path, text, ok := strings.Cut(assignment, "=")
 		if !ok || path == "" {
-			return nil, &usageError{fmt.Errorf("--set takes path=value, such as --set customer.name=Ada")}
+			return nil, gathering.NewError(gathering.KindInvalid, "--set takes path=value, such as --set customer.name=Ada")
 		}
-		to, err := assign.Value("--set "+path, text)
+		to, err := Value("--set "+path, text)
 		if err != nil {
 			return nil, err
 		}
-		if value, err = assign.To(value, strings.Split(path, "."), to); err != nil {
-			return nil, &usageError{fmt.Errorf("--set %s: %w", path, err)}
+		if value, err = To(value, strings.Split(path, "."), to); err != nil {
+			return nil, gathering.NewError(gathering.KindInvalid, "--set %s: %v", path, err).WithCause(err)
 		}
 	}
 	return gathering.EncodeJSON(value)
@@ -62,14 +66,15 @@ func (s *shell) input(given string, set []string) (json.RawMessage, error) {
 // some space around it.
 const maxInput = gathering.MaxValueBytes + 64<<10
 
-func (s *shell) inputText(given string) ([]byte, error) {
+// Text is a text as it is given, or of the file that @ names.
+func (s Source) Text(given string) ([]byte, error) {
 	path, isFile := strings.CutPrefix(given, "@")
 	if !isFile {
 		return []byte(given), nil
 	}
 	reader, shown := s.Stdin, "standard input"
 	if path != "-" {
-		file, err := os.Open(s.path(path))
+		file, err := os.Open(s.Path(path))
 		if err != nil {
 			return nil, unreadable(path, err)
 		}
@@ -86,15 +91,15 @@ func (s *shell) inputText(given string) ([]byte, error) {
 	return bytes.TrimSpace(data), nil
 }
 
-// vars are the overrides of a pipeline's variables.
-func (s *shell) vars(given []string) (map[string]json.RawMessage, error) {
+// Vars are the overrides of a pipeline's variables.
+func (s Source) Vars(given []string) (map[string]json.RawMessage, error) {
 	vars := make(map[string]json.RawMessage, len(given))
 	for _, assignment := range given {
 		name, text, ok := strings.Cut(assignment, "=")
 		if !ok || name == "" {
-			return nil, &usageError{fmt.Errorf("--var takes name=value, such as --var threshold=7")}
+			return nil, gathering.NewError(gathering.KindInvalid, "--var takes name=value, such as --var threshold=7")
 		}
-		value, err := assign.Value("--var "+name, text)
+		value, err := Value("--var "+name, text)
 		if err != nil {
 			return nil, err
 		}
@@ -103,15 +108,4 @@ func (s *shell) vars(given []string) (map[string]json.RawMessage, error) {
 		}
 	}
 	return vars, nil
-}
-
-// writeDocument writes a value as one JSON document, indented for people.
-func writeDocument(out io.Writer, value any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(value); err != nil {
-		return fmt.Errorf("write the document: %w", err)
-	}
-	return nil
 }
