@@ -151,7 +151,7 @@ func read(ctx context.Context, q store.Querier, clause string) (set Update, revi
 		return set, 0, nil
 	}
 	if err == nil {
-		err = json.Unmarshal([]byte(text), &set) //nolint:musttag // rates are written as text
+		err = json.Unmarshal([]byte(text), &set)
 	}
 	if err != nil {
 		return set, 0, fmt.Errorf("read the settings: %w", err)
@@ -184,7 +184,7 @@ func (s *Store) Update(ctx context.Context, u Update, revision int64) (Current, 
 				WithCode(gathering.CodePrecondition)
 		}
 		set.merge(u)
-		text, err := json.Marshal(set) //nolint:musttag // rates are written as text
+		text, err := json.Marshal(set)
 		if err != nil {
 			return row{}, err
 		}
