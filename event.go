@@ -61,6 +61,7 @@ func (t EventType) EndState() RunState {
 const (
 	EventPipelineCreated EventType = "pipeline.created" // data: PipelineChangedData
 	EventPipelineUpdated EventType = "pipeline.updated" // data: PipelineChangedData
+	EventPipelineDeleted EventType = "pipeline.deleted" // data: PipelineChangedData
 )
 
 // Event is one thing that happened in one stream: a run's, or that of another

@@ -11,11 +11,14 @@ import (
 type Pipeline struct {
 	ID        PipelineID `json:"id"`
 	Project   ProjectID  `json:"project"`
-	Name      string     `json:"name"` // unique within its project
+	Name      string     `json:"name"` // unique within its project, until it is deleted
 	Published int        `json:"published"`
 	Revision  int64      `json:"revision"` // counts the changes
 	CreatedAt time.Time  `json:"created_at"`
 	UpdatedAt time.Time  `json:"updated_at"`
+	// DeletedAt is when it was deleted. It stays for the runs it had, and its
+	// name is another's to take.
+	DeletedAt *time.Time `json:"deleted_at,omitempty"`
 }
 
 // Version is one immutable version of a pipeline.

@@ -41,7 +41,7 @@ func entries() map[string]*entry {
 		"delete-project": {"project.deleted", "project:p_", "*"}, "add-member": in("member.updated", "project:own"),
 		"set-member": in("member.updated", "project:own"), "remove-member": in("member.deleted", "project:own"),
 		"create-pipeline": in("pipeline.created", "pip_"), "validate-pipeline": nil, "create-version": in("pipeline.updated", "pip_"), "validate-version": nil,
-		"publish-version": in("pipeline.updated", "pip_"), "roll-back": in("pipeline.updated", "pip_"),
+		"publish-version": in("pipeline.updated", "pip_"), "roll-back": in("pipeline.updated", "pip_"), "delete-pipeline": in("pipeline.deleted", "pip_"),
 		"start-run": in("run.start", "run_"), "cancel-run": in("run.cancel", "run_"), "pause-run": in("run.pause", "run_"), "resume-run": in("run.resume", "run_"),
 		"decide-run": in("run.decide", "run_"), "redrive-run": in("run.redrive", "run_"), "fork-run": in("run.fork", "run_"),
 		"delete-run": in("run.delete", "run_"), "dismiss-run": in("run.dismiss", "run_"),

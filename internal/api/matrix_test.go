@@ -35,7 +35,7 @@ func actions() map[string]auth.Action {
 		auth.ProjectsRead:   "list-projects read-project list-members",
 		auth.ProjectsWrite:  "change-project add-member set-member remove-member",
 		auth.PipelinesRead:  "list-pipelines read-pipeline list-versions read-version",
-		auth.PipelinesWrite: "create-pipeline validate-pipeline create-version validate-version publish-version roll-back",
+		auth.PipelinesWrite: "create-pipeline validate-pipeline create-version validate-version publish-version roll-back delete-pipeline",
 		auth.RunsRead:       "list-runs list-pipeline-runs read-run read-report why-run watch-run list-dead-letters",
 		auth.RunsStart:      "start-run redrive-run fork-run",
 		auth.RunsWrite:      "cancel-run pause-run resume-run decide-run dismiss-run",

@@ -82,6 +82,10 @@ func (a *API) pipelineRoutes() {
 		Summary: "Tell every fault of a definition that is to be a version of this pipeline, and store nothing",
 	}), a.validateVersion)
 	register(a, of(Operation{ID: "publish-version", Method: http.MethodPost, Path: one + "/publish", Action: auth.PipelinesWrite, Summary: "Have new runs use a version"}), a.publish)
+	register(a, of(Operation{
+		ID: "delete-pipeline", Method: http.MethodDelete, Path: one, Action: auth.PipelinesWrite, Status: http.StatusNoContent,
+		Summary: "Delete a pipeline; the runs that it had stay",
+	}), a.deletePipeline)
 	register(a, of(Operation{ID: "roll-back", Method: http.MethodPost, Path: one + "/rollback", Action: auth.PipelinesWrite, Summary: "Have new runs use the version before the one that is published"}), a.rollback)
 }
 
@@ -286,4 +290,20 @@ func (a *API) rollback(ctx context.Context, in *struct {
 	}
 	p, err := a.Launcher.Pipelines.Rollback(ctx, in.ID, revision)
 	return revised(p, p.Revision), err
+}
+
+func (a *API) deletePipeline(ctx context.Context, in *struct {
+	PipelinePath
+	Matched
+	Keyed
+},
+) (*nothing, error) {
+	if _, err := a.seePipeline(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	revision, err := in.revision()
+	if err != nil {
+		return nil, err
+	}
+	return &nothing{}, a.Launcher.Pipelines.Delete(ctx, in.ID, revision)
 }

@@ -240,6 +240,14 @@ func pipelineRecipes() map[string]recipe {
 		"validate-version": {of: of(`{"definition":`+errands+`}`, "validate")},
 		"publish-version":  {of: switched(1, of(`{"version":2}`, "publish"))},
 		"roll-back":        {of: switched(2, of("", "rollback"))},
+		"delete-pipeline": {of: func(t *testing.T, s *service, _ *person) call {
+			t.Helper()
+			p, err := s.Save(t.Context(), "own", []byte(`{"name":"`+s.fresh("gone")+`","nodes":{"start":{"kind":"trigger"}}}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return call{path: at("pipelines", string(p.ID))}
+		}},
 	}
 }
 

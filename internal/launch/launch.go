@@ -82,6 +82,9 @@ func (l *Launcher) Save(ctx context.Context, project gathering.ProjectID, docume
 // Start starts a run of a version of a pipeline, the published one if n names
 // none, after checking its input and that the vars it overrides exist.
 func (l *Launcher) Start(ctx context.Context, p gathering.Pipeline, n run.New) (gathering.Run, error) {
+	if p.DeletedAt != nil {
+		return gathering.Run{}, gathering.NewError(gathering.KindConflict, "pipeline %s was deleted", p.ID)
+	}
 	if n.Version == 0 {
 		n.Version = p.Published
 	}

@@ -54,12 +54,13 @@ func (s *Store) Add(ctx context.Context, p gathering.Pipeline, def *gathering.De
 		return p, gathering.Version{}, gathering.NewError(gathering.KindInvalid, "the definition has another name than the pipeline").
 			WithFields(gathering.FieldError{Field: "definition.name", Problem: "must be " + p.Name})
 	}
-	added, err := s.put(ctx, put{project: p.Project, def: def, publish: c.Publish, revision: c.Revision})
+	added, err := s.put(ctx, put{id: p.ID, project: p.Project, def: def, publish: c.Publish, revision: c.Revision})
 	return added.Pipeline, added.Version, err
 }
 
 // put is a definition that is to be stored.
 type put struct {
+	id       gathering.PipelineID // "" is whichever has the name
 	project  gathering.ProjectID
 	def      *gathering.Definition
 	make     bool // a pipeline if there is none
@@ -96,10 +97,13 @@ func (s *Store) add(ctx context.Context, tx *store.Tx, o put, v gathering.Versio
 			return added{}, err
 		}
 	}
-	p, err := scan(tx.QueryRow(ctx, `SELECT `+columns+` FROM pipelines WHERE project = $1 AND name = $2`+tx.Dialect().ForUpdate(),
+	p, err := scan(tx.QueryRow(ctx, `SELECT `+columns+` FROM pipelines WHERE project = $1 AND name = $2 AND deleted_at IS NULL`+tx.Dialect().ForUpdate(),
 		string(o.project), o.def.Name))
 	if err := found(err, "there is no pipeline %q", o.def.Name); err != nil {
 		return added{}, err
+	}
+	if o.id != "" && o.id != p.ID {
+		return added{}, errDeleted(o.id) // this one took its name
 	}
 	if o.revision != 0 && o.revision != p.Revision {
 		return added{}, errStale()
@@ -122,6 +126,10 @@ func (s *Store) add(ctx context.Context, tx *store.Tx, o put, v gathering.Versio
 
 func (s *Store) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
 
+func errDeleted(id gathering.PipelineID) error {
+	return gathering.NewError(gathering.KindConflict, "pipeline %s was deleted", id)
+}
+
 func errStale() error {
 	return gathering.NewError(gathering.KindConflict, "it was changed by somebody else meanwhile: read it again").WithCode(gathering.CodePrecondition)
 }
@@ -135,7 +143,7 @@ func (s *Store) make(ctx context.Context, tx *store.Tx, o put, now time.Time) er
 		return err
 	}
 	made, err := tx.Exec(ctx, `INSERT INTO pipelines (id, project, name, published, seq, created_at, updated_at)
-		VALUES ($1, $2, $3, 0, 0, $4, $4) ON CONFLICT (project, name) DO NOTHING`,
+		VALUES ($1, $2, $3, 0, 0, $4, $4) ON CONFLICT (project, name) WHERE deleted_at IS NULL DO NOTHING`,
 		string(gathering.NewPipelineID(now)), string(o.project), o.def.Name, now.UnixMicro())
 	if err == nil && made == 0 && o.fresh {
 		err = gathering.NewError(gathering.KindConflict, "the project has a pipeline %q already", o.def.Name)
@@ -165,8 +173,13 @@ func (s *Store) version(
 // write stores what a locked pipeline becomes, and tells of it.
 func write(ctx context.Context, tx *store.Tx, p *gathering.Pipeline, kind gathering.EventType, data gathering.PipelineChangedData) error {
 	p.Revision++
-	if _, err := tx.Exec(ctx, `UPDATE pipelines SET published = $2, seq = $3, updated_at = $4 WHERE id = $1`,
-		string(p.ID), p.Published, p.Revision, p.UpdatedAt.UnixMicro()); err != nil {
+	var deleted *int64
+	if p.DeletedAt != nil {
+		at := p.DeletedAt.UnixMicro()
+		deleted = &at
+	}
+	if _, err := tx.Exec(ctx, `UPDATE pipelines SET published = $2, seq = $3, updated_at = $4, deleted_at = $5 WHERE id = $1`,
+		string(p.ID), p.Published, p.Revision, p.UpdatedAt.UnixMicro(), deleted); err != nil {
 		return err
 	}
 	c, _ := audit.CallerOf(ctx)
@@ -176,26 +189,31 @@ func write(ctx context.Context, tx *store.Tx, p *gathering.Pipeline, kind gather
 	})
 }
 
-const columns = `id, project, name, published, seq, created_at, updated_at`
+const columns = `id, project, name, published, seq, created_at, updated_at, deleted_at`
 
 func scan(row store.Scanner) (gathering.Pipeline, error) {
 	var (
 		p                gathering.Pipeline
 		created, updated int64
+		deleted          sql.NullInt64
 	)
-	err := row.Scan(&p.ID, &p.Project, &p.Name, &p.Published, &p.Revision, &created, &updated)
+	err := row.Scan(&p.ID, &p.Project, &p.Name, &p.Published, &p.Revision, &created, &updated, &deleted)
 	p.CreatedAt, p.UpdatedAt = time.UnixMicro(created).UTC(), time.UnixMicro(updated).UTC()
+	if deleted.Valid {
+		at := time.UnixMicro(deleted.Int64).UTC()
+		p.DeletedAt = &at
+	}
 	return p, err
 }
 
 // ByName returns a pipeline of a project, or an error of kind not_found.
 func (s *Store) ByName(ctx context.Context, project gathering.ProjectID, name string) (gathering.Pipeline, error) {
-	p, err := scan(s.DB.Read().QueryRow(ctx, `SELECT `+columns+` FROM pipelines WHERE project = $1 AND name = $2`,
+	p, err := scan(s.DB.Read().QueryRow(ctx, `SELECT `+columns+` FROM pipelines WHERE project = $1 AND name = $2 AND deleted_at IS NULL`,
 		string(project), name))
 	return p, found(err, "there is no pipeline %q", name)
 }
 
-// Pipeline returns a pipeline, or an error of kind not_found.
+// Pipeline returns a pipeline, one that was deleted too, or an error of kind not_found.
 func (s *Store) Pipeline(ctx context.Context, id gathering.PipelineID) (gathering.Pipeline, error) {
 	p, err := scan(s.DB.Read().QueryRow(ctx, `SELECT `+columns+` FROM pipelines WHERE id = $1`, string(id)))
 	return p, found(err, "there is no pipeline %s", string(id))

@@ -71,7 +71,7 @@ type Filter struct {
 	Limit    int
 }
 
-// Pipelines returns those that the filter selects, in the order in which they
+// Pipelines returns those, not deleted, that the filter selects, in the order in which they
 // were made.
 func (s *Store) Pipelines(ctx context.Context, f Filter) ([]gathering.Pipeline, error) {
 	projects := ""
@@ -84,7 +84,8 @@ func (s *Store) Pipelines(ctx context.Context, f Filter) ([]gathering.Pipeline, 
 	}
 	// Whether the list holds a project: replaced, it is another list.
 	rows, err := s.DB.Read().Query(ctx, `SELECT `+columns+` FROM pipelines
-		WHERE ($1 = '' OR replace($1, '"' || project || '"', '') <> $1) AND ($2 = '' OR name = $2) AND id > $3 ORDER BY id LIMIT $4`,
+		WHERE ($1 = '' OR replace($1, '"' || project || '"', '') <> $1) AND ($2 = '' OR name = $2) AND id > $3 AND deleted_at IS NULL
+		ORDER BY id LIMIT $4`,
 		projects, f.Name, string(f.After), f.Limit)
 	if err != nil {
 		return nil, fmt.Errorf("list pipelines: %w", err)
@@ -128,12 +129,9 @@ func (s *Store) publish(
 	ctx context.Context, id gathering.PipelineID, revision int64, which func(tx *store.Tx, p gathering.Pipeline) (int, error),
 ) (gathering.Pipeline, error) {
 	p, err := once.Do(ctx, s.DB, func(tx *store.Tx) (gathering.Pipeline, error) {
-		p, err := scan(tx.QueryRow(ctx, `SELECT `+columns+` FROM pipelines WHERE id = $1`+tx.Dialect().ForUpdate(), string(id)))
-		if err := found(err, "there is no pipeline %s", string(id)); err != nil {
+		p, err := lock(ctx, tx, id, revision)
+		if err != nil {
 			return p, err
-		}
-		if revision != 0 && revision != p.Revision {
-			return p, errStale()
 		}
 		number, err := which(tx, p)
 		if err != nil || number == p.Published {
@@ -147,4 +145,39 @@ func (s *Store) publish(
 		return p, fmt.Errorf("publish a version of %s: %w", id, err)
 	}
 	return p, nil
+}
+
+// lock returns a pipeline that is to be changed. Revision is the one that it is
+// expected to have; 0 is any.
+func lock(ctx context.Context, tx *store.Tx, id gathering.PipelineID, revision int64) (gathering.Pipeline, error) {
+	p, err := scan(tx.QueryRow(ctx, `SELECT `+columns+` FROM pipelines WHERE id = $1`+tx.Dialect().ForUpdate(), string(id)))
+	if err := found(err, "there is no pipeline %s", string(id)); err != nil {
+		return p, err
+	}
+	switch {
+	case p.DeletedAt != nil:
+		return p, errDeleted(id)
+	case revision != 0 && revision != p.Revision:
+		return p, errStale()
+	}
+	return p, nil
+}
+
+// Delete deletes a pipeline: no run of it begins any more, and its name is
+// free. Those that it had stay, and what they need of it. Revision is the one
+// that is deleted; 0 is any.
+func (s *Store) Delete(ctx context.Context, id gathering.PipelineID, revision int64) error {
+	_, err := once.Do(ctx, s.DB, func(tx *store.Tx) (gathering.PipelineID, error) {
+		p, err := lock(ctx, tx, id, revision)
+		if err != nil {
+			return id, err
+		}
+		now := s.now()
+		p.UpdatedAt, p.DeletedAt = now, &now
+		return id, write(ctx, tx, &p, gathering.EventPipelineDeleted, gathering.PipelineChangedData{Version: p.Published})
+	})
+	if err != nil {
+		return fmt.Errorf("delete pipeline %s: %w", id, err)
+	}
+	return nil
 }

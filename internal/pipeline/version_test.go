@@ -123,6 +123,55 @@ func TestVersions(t *testing.T) {
 	})
 }
 
+func TestDelete(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx, s := t.Context(), openShop(t, db)
+		first := s.wantStored(s.Create(ctx, gathering.DefaultProject, define("triage", 1)))
+		s.wantStale(s.Delete(ctx, first.ID, 7))
+		s.wantKind(s.Delete(ctx, "pip_none", 0), gathering.KindNotFound, "there is no pipeline pip_none")
+		if err := s.Delete(ctx, first.ID, 1); err != nil {
+			t.Fatal(err)
+		}
+		gone, err := s.Pipeline(ctx, first.ID)
+		if err != nil || gone.DeletedAt == nil || !gone.DeletedAt.Equal(gone.UpdatedAt) || gone.Revision != 2 || gone.Name != "triage" {
+			t.Errorf("deleted: got %+v, %v", gone, err)
+		}
+		if v, err := s.Version(ctx, first.ID, 1); err != nil || v.Number != 1 {
+			t.Errorf("its version: got %+v, %v, want it for the runs there were", v, err)
+		}
+		_, err = s.ByName(ctx, gathering.DefaultProject, "triage")
+		s.wantKind(err, gathering.KindNotFound, "there is no pipeline")
+		if list, err := s.Pipelines(ctx, pipeline.Filter{Limit: 10}); err != nil || len(list) != 0 {
+			t.Errorf("listed: got %+v, %v", list, err)
+		}
+		s.wantKind(s.Delete(ctx, first.ID, 0), gathering.KindConflict, "was deleted")
+		_, err = s.Publish(ctx, first.ID, 1, 0)
+		s.wantKind(err, gathering.KindConflict, "was deleted")
+		_, err = s.Rollback(ctx, first.ID, 0)
+		s.wantKind(err, gathering.KindConflict, "was deleted")
+		_, _, err = s.Add(ctx, first, define("triage", 2), pipeline.Change{})
+		s.wantKind(err, gathering.KindNotFound, "there is no pipeline")
+
+		// The name is free, and what takes it is another pipeline.
+		next := s.wantStored(s.Create(ctx, gathering.DefaultProject, define("triage", 2)))
+		if next.ID == first.ID || next.Published != 1 || next.DeletedAt != nil {
+			t.Errorf("made again: got %+v", next)
+		}
+		_, _, err = s.Add(ctx, first, define("triage", 3), pipeline.Change{})
+		s.wantKind(err, gathering.KindConflict, "was deleted")
+		if versions, err := s.Versions(ctx, next.ID, 0, 10); err != nil || len(versions) != 1 {
+			t.Errorf("the other one's versions: got %+v, %v", versions, err)
+		}
+		if err := s.Delete(ctx, next.ID, 0); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"1 pipeline.created triage 1", "2 pipeline.deleted triage 1"}, s.events(first.ID)); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestListOfVersions(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {

@@ -263,18 +263,22 @@ func (s *Store) Delete(ctx context.Context, id gathering.ProjectID, revision int
 			return id, errStale()
 		}
 		var held int
-		if err := tx.QueryRow(ctx, `SELECT (SELECT count(*) FROM pipelines WHERE project = $1) + (SELECT count(*) FROM runs WHERE project = $1)`,
+		if err := tx.QueryRow(ctx, `SELECT (SELECT count(*) FROM pipelines WHERE project = $1 AND deleted_at IS NULL) + (SELECT count(*) FROM runs WHERE project = $1)`,
 			string(id)).Scan(&held); err != nil {
 			return id, err
 		}
 		if held > 0 {
 			return id, gathering.NewError(gathering.KindConflict, "project %s holds pipelines or runs: delete them first", id)
 		}
-		if _, err := tx.Exec(ctx, `DELETE FROM members WHERE project = $1`, string(id)); err != nil {
-			return id, err
-		}
-		if _, err := tx.Exec(ctx, `DELETE FROM projects WHERE id = $1`, string(id)); err != nil {
-			return id, err
+		for _, statement := range []string{
+			`DELETE FROM pipeline_versions WHERE pipeline IN (SELECT id FROM pipelines WHERE project = $1)`, // of those that were deleted
+			`DELETE FROM pipelines WHERE project = $1`,
+			`DELETE FROM members WHERE project = $1`,
+			`DELETE FROM projects WHERE id = $1`,
+		} {
+			if _, err := tx.Exec(ctx, statement, string(id)); err != nil {
+				return id, err
+			}
 		}
 		return id, p.tell(ctx, tx, gathering.Event{Type: gathering.EventProjectDeleted, At: s.now()},
 			gathering.ProjectChangedData{Name: p.Name, By: by(ctx)}, "")

@@ -24,7 +24,8 @@ type past struct {
 // openPast makes a database of a schema's version, without the program.
 func openPast(t *testing.T, where store.Options, version int64) *past {
 	t.Helper()
-	driver, name, migrations, dialect := "pgx", where.URL, "migrations/postgresql", goose.DialectPostgres
+	// Statements are not kept prepared: a migration changes what they return.
+	driver, name, migrations, dialect := "pgx", where.URL+"&default_query_exec_mode=exec", "migrations/postgresql", goose.DialectPostgres
 	if where.URL == "" {
 		driver, name, migrations, dialect = "sqlite", filepath.Join(where.Dir, "gathering.db"), "migrations/sqlite", goose.DialectSQLite3
 	}
@@ -168,7 +169,11 @@ func TestUpgrade(t *testing.T) {
 			t.Errorf("before: %+v, %v, want the first step alone applied", steps, err)
 		}
 		db := storetest.Open(t, where)
-		if diff := cmp.Diff(before, p.tables()); diff != "" {
+		after := p.tables()
+		for i, row := range after["pipelines"] {
+			after["pipelines"][i] = strings.TrimSuffix(row, " deleted_at=<nil>")
+		}
+		if diff := cmp.Diff(before, after); diff != "" {
 			t.Errorf("what was there (-before +after):\n%s", diff)
 		}
 		if got, want := db.LogID(), "LOGIDOFTHEPAST"; got != want {

@@ -149,3 +149,8 @@ CREATE TABLE providers (
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL
 );
+
+-- A pipeline that was deleted stays for the runs it had; its name is free.
+ALTER TABLE pipelines ADD COLUMN deleted_at BIGINT;
+ALTER TABLE pipelines DROP CONSTRAINT pipelines_project_name_key;
+CREATE UNIQUE INDEX pipelines_name ON pipelines (project, name) WHERE deleted_at IS NULL;

@@ -149,3 +149,19 @@ CREATE TABLE providers (
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL
 );
+
+-- A pipeline that was deleted stays for the runs it had; its name is free.
+CREATE TABLE pipelines_next (
+    id         TEXT   NOT NULL PRIMARY KEY,
+    project    TEXT   NOT NULL,
+    name       TEXT   NOT NULL,
+    published  BIGINT NOT NULL,
+    seq        BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    deleted_at BIGINT
+);
+INSERT INTO pipelines_next SELECT id, project, name, published, seq, created_at, updated_at, NULL FROM pipelines;
+DROP TABLE pipelines;
+ALTER TABLE pipelines_next RENAME TO pipelines;
+CREATE UNIQUE INDEX pipelines_name ON pipelines (project, name) WHERE deleted_at IS NULL;
