@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"slices"
 
 	"gathering"
 	"gathering/internal/auth"
@@ -101,14 +100,5 @@ func (a *API) endSession(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	sessions, err := a.Auth.Sessions(ctx, p.User)
-	if err != nil {
-		return nil, err
-	}
-	if !slices.ContainsFunc(sessions, func(s gathering.Session) bool { return s.ID == in.ID }) {
-		return nil, gathering.NewError(gathering.KindNotFound, "there is no session %s", in.ID)
-	}
-	other := *p
-	other.Session = in.ID
-	return &nothing{}, a.Auth.SignOut(ctx, &other)
+	return &nothing{}, a.Auth.EndSession(ctx, p, in.ID)
 }

@@ -9,6 +9,7 @@ import (
 	"gathering"
 	"gathering/internal/api"
 	"gathering/internal/app"
+	"gathering/internal/audit"
 	"gathering/internal/httpx"
 	"gathering/internal/store"
 	"gathering/internal/store/storetest"
@@ -198,6 +199,10 @@ func TestSetUp(t *testing.T) {
 			if got := s.ask(t, nil, test.call); got.status != test.status {
 				t.Errorf("%s: got %d %s, want %d", name, got.status, got.body, test.status)
 			}
+		}
+		guesses, err := audit.Entries(t.Context(), s.DB.Read(), gathering.AuditFilter{Limit: 500})
+		if err != nil || len(guesses) != 1 || guesses[0].Outcome != gathering.OutcomeFailed || guesses[0].Reason != "wrong set-up code" {
+			t.Errorf("of wrong codes the audit trail tells %+v, %v, want one entry for all", guesses, err)
 		}
 		made := s.ask(t, nil, order(code, password))
 		told := decode[api.Tokens](t, made)

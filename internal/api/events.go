@@ -281,11 +281,15 @@ func positionOf(given string) (int64, error) {
 }
 
 func (a *API) listEvents(ctx context.Context, id gathering.RunID, after int64, limit int) (*flow, error) {
-	events, err := a.Launcher.Runs.Events(ctx, id, after, limit+1)
+	events, more, err := a.Launcher.Runs.EventPage(ctx, id, after, limit)
 	if err != nil {
 		return nil, err
 	}
-	return listing(page(events, limit, func(e gathering.Event) string { return strconv.FormatInt(e.Seq, 10) }).Body), nil
+	p := page(events, limit, nil).Body
+	if more {
+		p.NextCursor = strconv.FormatInt(events[len(events)-1].Seq, 10)
+	}
+	return listing(p), nil
 }
 
 // run tells what happens in a run until it has ended.

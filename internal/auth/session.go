@@ -334,6 +334,19 @@ func (s *Service) SignOut(ctx context.Context, p *gathering.Principal) error {
 	})
 }
 
+// EndSession ends one of a principal's user's sessions. One that is over, or
+// somebody else's, is not found.
+func (s *Service) EndSession(ctx context.Context, p *gathering.Principal, id gathering.SessionID) error {
+	return s.signOut(ctx, p, gathering.AuthData{Session: id, By: p.Email}, func(tx *store.Tx) error {
+		n, err := tx.Exec(ctx, `UPDATE sessions SET revoked_at = $3 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3`,
+			string(id), string(p.User), s.now().UnixMicro())
+		if err == nil && n == 0 {
+			err = gathering.NewError(gathering.KindNotFound, "there is no session %s", id)
+		}
+		return err
+	})
+}
+
 // SignOutAll ends all sessions of a principal's user. API tokens stay.
 func (s *Service) SignOutAll(ctx context.Context, p *gathering.Principal) error {
 	return s.signOut(ctx, p, gathering.AuthData{By: p.Email}, func(tx *store.Tx) error {

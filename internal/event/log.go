@@ -13,11 +13,15 @@ import (
 // Append adds an event to the log of a stored object, in the transaction of
 // the change that it tells of, and announces it in the feed. It must be the
 // transaction's last statement. Seq is the object's own count of its events,
-// which the caller raised under the object's lock.
+// which the caller raised under the object's lock. Data takes at most [MaxInline]
+// bytes as JSON.
 func Append(ctx context.Context, tx *store.Tx, e gathering.Event, data any) error {
 	raw, err := json.Marshal(data)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", e.Type, err)
+	}
+	if len(raw) > MaxInline { // there is nothing beside these logs
+		return fmt.Errorf("encode %s: its data is longer than %d bytes", e.Type, MaxInline)
 	}
 	e.Data = raw
 	row, _, err := Pack([]gathering.Event{e})

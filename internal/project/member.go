@@ -100,15 +100,19 @@ func (s *Store) SetMember(ctx context.Context, id gathering.ProjectID, user gath
 		if err != nil {
 			return gathering.Member{}, err
 		}
-		made, err := tx.Exec(ctx, `INSERT INTO members (project, user_id, roles, created_at, updated_at)
-			SELECT $1, id, $3, $4, $4 FROM users WHERE id = $2
-			ON CONFLICT (project, user_id) DO UPDATE SET roles = excluded.roles, updated_at = excluded.updated_at`,
-			string(id), string(user), string(text), now.UnixMicro())
+		// Whoever is being deleted is gone by then, or waits until this is done.
+		var there string
+		err = tx.QueryRow(ctx, `SELECT id FROM users WHERE id = $1`+tx.Dialect().Locking("FOR KEY SHARE"), string(user)).Scan(&there)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = gathering.NewError(gathering.KindNotFound, "there is no user %s", user)
+		}
 		if err != nil {
 			return gathering.Member{}, err
 		}
-		if made == 0 {
-			return gathering.Member{}, gathering.NewError(gathering.KindNotFound, "there is no user %s", user)
+		if _, err := tx.Exec(ctx, `INSERT INTO members (project, user_id, roles, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)
+			ON CONFLICT (project, user_id) DO UPDATE SET roles = excluded.roles, updated_at = excluded.updated_at`,
+			string(id), string(user), string(text), now.UnixMicro()); err != nil {
+			return gathering.Member{}, err
 		}
 		m, err := readMember(ctx, tx, id, user)
 		if err != nil {

@@ -18,10 +18,10 @@ const (
 
 // Rate is a bucket of Requests, from 1 to 1,000,000, that refills evenly over
 // Per, from 1 s to 24 h. Any other, such as the zero Rate, lets nothing
-// through.
+// through. In JSON it is the text that [ParseRate] reads.
 type Rate struct {
-	Requests int
-	Per      time.Duration
+	Requests int           `json:"-"`
+	Per      time.Duration `json:"-"`
 }
 
 // ParseRate reads a rate written as requests/period, where the period is s,

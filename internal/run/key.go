@@ -63,10 +63,10 @@ func (s *Service) startKeyed(ctx context.Context, n New) (gathering.Run, error) 
 			refused = err
 			continue
 		}
-		switch n.OnKey {
-		case KeyExisting:
+		switch {
+		case n.OnKey == KeyExisting, holder == n.ID: // which the same request started meanwhile
 			return s.Run(ctx, holder)
-		case KeyCancel:
+		case n.OnKey == KeyCancel:
 			if err := s.replace(waiting, holder); err != nil {
 				return gathering.Run{}, err
 			}

@@ -89,6 +89,27 @@ func TestRunKeyOfARunThatDoesNotStop(t *testing.T) {
 	})
 }
 
+// A request that is repeated while it is under way starts its run under the
+// same ID: the run that has the key is the one that is wanted, and goes on.
+func TestRunKeyOfTheSameRun(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		p := newPipelines()
+		p.add(t, "long", []engine.Node{trigger(), sleep("z", time.Hour)}, "t→z")
+		h := openHouse(t, db, p).work()
+		for _, on := range []run.OnKey{run.KeyReject, run.KeyExisting, run.KeyCancel} {
+			n := run.New{
+				ID: gathering.NewRunID(time.Now()), Project: gathering.DefaultProject, Pipeline: "long", Version: 1, Key: string(on), OnKey: on,
+			}
+			for range 2 {
+				if r, err := h.Start(t.Context(), n); err != nil || r.ID != n.ID || r.State.Terminal() || r.State == gathering.RunCancelling {
+					t.Errorf("%s: got %+v, %v, want run %s under way", on, r, err, n.ID)
+				}
+			}
+		}
+	})
+}
+
 // Many start a run of one key at once: exactly one does, and it is the one that
 // all are told of.
 func TestStartsOfOneKey(t *testing.T) {

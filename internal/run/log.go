@@ -307,7 +307,7 @@ func (l *runLog) openMail(ctx context.Context, data []byte) ([]byte, error) {
 	if long.Blob == "" {
 		return data, nil
 	}
-	stored, err := l.service.blob(ctx, l.run.ID, long.Blob)
+	stored, err := event.BlobOf(ctx, l.service.db.Read(), l.run.ID, long.Blob)
 	if err != nil {
 		return nil, err
 	}

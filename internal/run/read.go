@@ -14,7 +14,6 @@ import (
 	"gathering/internal/engine"
 	"gathering/internal/event"
 	"gathering/internal/roster"
-	"gathering/internal/store"
 )
 
 // Run returns a run, or an error of kind not_found.
@@ -44,51 +43,16 @@ func (s *Service) DeadLetters(ctx context.Context, f gathering.RunFilter) ([]ros
 }
 
 // Events returns the events of a run after a sequence number, oldest first, at
-// least one commit's worth if there is one and about limit of them (0 is all).
+// most limit of them; 0 is all. Long ones come fewer at a time, but one at
+// least: it is the end that none are left.
 func (s *Service) Events(ctx context.Context, id gathering.RunID, after int64, limit int) ([]gathering.Event, error) {
-	if limit <= 0 {
-		limit = 1 << 30
-	}
-	rows, err := s.db.Read().Query(ctx, `SELECT seq, at, version, rows FROM run_log WHERE run_id = $1 AND seq >=
-		(SELECT coalesce(max(seq), 0) FROM run_log WHERE run_id = $1 AND seq <= $2) ORDER BY seq LIMIT $3`,
-		string(id), after+1, limit)
-	if err != nil {
-		return nil, fmt.Errorf("read the log of %s: %w", id, err)
-	}
-	var packed []event.Row
-	err = rows.Each(func(row store.Scanner) error {
-		r := event.Row{Stream: string(id)}
-		err := row.Scan(&r.Seq, &r.At, &r.Version, &r.Rows)
-		packed = append(packed, r)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the log of %s: %w", id, err)
-	}
-	var events []gathering.Event
-	for _, row := range packed {
-		unpacked, err := event.Unpack(ctx, row, func(ctx context.Context, hash string) ([]byte, error) {
-			return s.blob(ctx, id, hash)
-		})
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range unpacked {
-			if e.Seq > after && len(events) < limit {
-				events = append(events, e)
-			}
-		}
-	}
-	return events, nil
+	events, _, err := event.RunLog(ctx, s.db.Read(), id, after, limit)
+	return events, err
 }
 
-func (s *Service) blob(ctx context.Context, id gathering.RunID, hash string) ([]byte, error) {
-	var data []byte
-	err := s.db.Read().QueryRow(ctx, `SELECT data FROM blobs WHERE run_id = $1 AND hash = $2`, string(id), hash).Scan(&data)
-	if err != nil {
-		return nil, fmt.Errorf("read blob %s of %s: %w", hash, id, err)
-	}
-	return data, nil
+// EventPage is Events that tells whether others follow.
+func (s *Service) EventPage(ctx context.Context, id gathering.RunID, after int64, limit int) (events []gathering.Event, more bool, err error) {
+	return event.RunLog(ctx, s.db.Read(), id, after, limit)
 }
 
 // watchPoll is how often a watcher looks for what another process wrote.
@@ -211,7 +175,7 @@ func (s *Service) restore(ctx context.Context, state *engine.State) error {
 		return fmt.Errorf("read the snapshot of %s: %w", state.ID, err)
 	}
 	return engine.Restore(state, data, func(hash string) (json.RawMessage, error) {
-		stored, err := s.blob(ctx, state.ID, hash)
+		stored, err := event.BlobOf(ctx, s.db.Read(), state.ID, hash)
 		if err != nil {
 			return nil, err
 		}
