@@ -69,7 +69,7 @@ tables: ## write the tables in docs/ARCHITECTURE.md from those the tests hold
 	go test -count=1 -run TestArchitecture ./internal/floors -update
 
 .PHONY: bench
-bench: deps ## the benchmarks: runs per second, group commit, definitions, expressions
+bench: deps ## the benchmarks: runs per second, the API, group commit, definitions, expressions
 	go test -run '^$$' -bench . $(BENCHFLAGS) ./...
 
 .PHONY: fuzz

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -162,34 +163,87 @@ func BenchmarkReads(b *testing.B) {
 	}
 }
 
-// BenchmarkReadsUnderLoad reads a run while 256 runs are in flight.
+// BenchmarkReadsUnderLoad reads a run 200 times a second while 256 runs are in
+// flight: runs that wait for a second, as those do that ask models, and then
+// runs that do nothing but begin and end, as many as the machine can take.
 func BenchmarkReadsUnderLoad(b *testing.B) {
 	d := newDesk(b)
-	r, err := d.app.Start(b.Context(), d.pipeline, run.New{})
+	waits, err := d.app.Save(b.Context(), gathering.DefaultProject,
+		[]byte("name: waits\nnodes:\n  start: {kind: trigger}\n  rest: {kind: delay, needs: [start], for: 1s}\n  end: {kind: transform, needs: [rest], set: {a: 1}}\n"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	url := d.server.URL + "/api/v1/runs/" + string(r.ID)
-	for b.Loop() {
-		const n = 4000
-		idle, _ := eachOf(b, n, func() { d.ask(b, http.MethodGet, url, "") })
-		ctx, stop := context.WithCancel(b.Context())
-		var load sync.WaitGroup
-		for range 256 {
-			load.Go(func() {
-				for ctx.Err() == nil {
-					started, err := d.app.Start(ctx, d.pipeline, run.New{})
-					if err == nil {
-						_ = d.app.Runs.Wait(ctx, started.ID)
-					}
+	for name, p := range map[string]gathering.Pipeline{"waiting": waits, "saturated": d.pipeline} {
+		b.Run(name, func(b *testing.B) {
+			r, err := d.app.Start(b.Context(), d.pipeline, run.New{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			url := d.server.URL + "/api/v1/runs/" + string(r.ID)
+			for b.Loop() {
+				idle := d.paced(b, url)
+				stop := d.load(b, p)
+				busy := d.paced(b, url)
+				b.ReportMetric(float64(stop()), "runs")
+				for quantile, n := range map[string]int{"p50": 50, "p99": 99} {
+					b.ReportMetric(float64(idle[len(idle)*n/100].Microseconds()), "idle-"+quantile+"-µs")
+					b.ReportMetric(float64(busy[len(busy)*n/100].Microseconds()), "busy-"+quantile+"-µs")
 				}
-			})
-		}
-		busy, _ := eachOf(b, n, func() { d.ask(b, http.MethodGet, url, "") })
-		stop()
-		load.Wait()
-		b.ReportMetric(float64(idle[n*99/100].Microseconds()), "idle-p99-µs")
-		b.ReportMetric(float64(busy[n*99/100].Microseconds()), "busy-p99-µs")
+			}
+		})
+	}
+}
+
+// paced reads every 5 ms and returns how long each took, sorted.
+func (d *desk) paced(b *testing.B, url string) []time.Duration {
+	b.Helper()
+	var (
+		mu    sync.Mutex
+		reads sync.WaitGroup
+		took  []time.Duration
+	)
+	pace := time.NewTicker(5 * time.Millisecond)
+	defer pace.Stop()
+	for range 600 {
+		<-pace.C
+		reads.Go(func() {
+			at := time.Now()
+			d.ask(b, http.MethodGet, url, "")
+			mu.Lock()
+			defer mu.Unlock()
+			took = append(took, time.Since(at))
+		})
+	}
+	reads.Wait()
+	slices.Sort(took)
+	return took
+}
+
+// load has 256 runs in flight, not in step with one another, until stop is
+// called, which returns how many there were.
+func (d *desk) load(b *testing.B, p gathering.Pipeline) (stop func() int64) {
+	b.Helper()
+	const inflight = 256
+	ctx, cancel := context.WithCancel(b.Context())
+	var (
+		starters sync.WaitGroup
+		ended    atomic.Int64
+	)
+	for i := range inflight {
+		starters.Go(func() {
+			<-time.After(time.Duration(i) * time.Second / inflight)
+			for ctx.Err() == nil {
+				if started, err := d.app.Start(ctx, p, run.New{}); err == nil && d.app.Runs.Wait(ctx, started.ID) == nil {
+					ended.Add(1)
+				}
+			}
+		})
+	}
+	<-time.After(time.Second)
+	return func() int64 {
+		cancel()
+		starters.Wait()
+		return ended.Load()
 	}
 }
 

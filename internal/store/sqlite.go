@@ -18,7 +18,7 @@ import (
 
 const (
 	sqliteFile    = "gathering.db"
-	sqliteReaders = 4 // connections that read
+	sqliteReaders = 16 // connections that read: many hold one while they wait for a processor
 )
 
 // sqliteBackend is one writer, fed by a queue, and a pool of readers.
