@@ -3,6 +3,7 @@ package provider
 import (
 	"math"
 	"strings"
+	"sync"
 
 	"charm.land/catwalk/pkg/catwalk"
 	"charm.land/catwalk/pkg/embedded"
@@ -13,13 +14,16 @@ import (
 // catalogue is what charm.land/catwalk knows, by the name of the provider.
 type catalogue map[string]catwalk.Provider
 
-func readCatalogue() catalogue {
+// readCatalogue reads it once: that takes 8 ms.
+//
+//nolint:gochecknoglobals // constants, too slow to read again; nobody changes them
+var readCatalogue = sync.OnceValue(func() catalogue {
 	known := catalogue{}
 	for _, p := range embedded.GetAll() {
 		known[string(p.ID)] = p
 	}
 	return known
-}
+})
 
 // compatible returns the servers that speak OpenAI's format at a fixed address
 // with a key in a variable.

@@ -3,6 +3,7 @@
 -- does in SQLite.
 
 -- +goose Up
+-- +goose StatementBegin
 CREATE TABLE meta (
     key   TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     value TEXT COLLATE "C" NOT NULL
@@ -151,3 +152,4 @@ CREATE TABLE breakers (
     seq      BIGINT NOT NULL
 );
 CREATE INDEX breakers_open ON breakers (since) WHERE state = 'open';
+-- +goose StatementEnd

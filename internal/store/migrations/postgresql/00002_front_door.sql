@@ -1,6 +1,7 @@
 -- Who may do what, and who did what.
 
 -- +goose Up
+-- +goose StatementBegin
 
 -- People. E-mail addresses are normalised; password is an argon2id hash, or ''
 -- for somebody who cannot sign in.
@@ -154,3 +155,4 @@ CREATE TABLE providers (
 ALTER TABLE pipelines ADD COLUMN deleted_at BIGINT;
 ALTER TABLE pipelines DROP CONSTRAINT pipelines_project_name_key;
 CREATE UNIQUE INDEX pipelines_name ON pipelines (project, name) WHERE deleted_at IS NULL;
+-- +goose StatementEnd

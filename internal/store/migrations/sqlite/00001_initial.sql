@@ -2,6 +2,7 @@
 -- store's codec: a header byte, then the bytes.
 
 -- +goose Up
+-- +goose StatementBegin
 CREATE TABLE meta (
     key   TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL
@@ -152,3 +153,4 @@ CREATE TABLE breakers (
     seq      BIGINT NOT NULL
 );
 CREATE INDEX breakers_open ON breakers (since) WHERE state = 'open';
+-- +goose StatementEnd

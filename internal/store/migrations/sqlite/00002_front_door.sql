@@ -1,6 +1,7 @@
 -- Who may do what, and who did what.
 
 -- +goose Up
+-- +goose StatementBegin
 
 -- People. E-mail addresses are normalised; password is an argon2id hash, or ''
 -- for somebody who cannot sign in.
@@ -165,3 +166,4 @@ INSERT INTO pipelines_next SELECT id, project, name, published, seq, created_at,
 DROP TABLE pipelines;
 ALTER TABLE pipelines_next RENAME TO pipelines;
 CREATE UNIQUE INDEX pipelines_name ON pipelines (project, name) WHERE deleted_at IS NULL;
+-- +goose StatementEnd
