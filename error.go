@@ -47,6 +47,7 @@ const (
 	CodeUnanswered     = "unanswered"          // a call was sent and had no answer; it may be made again
 	CodeCircuitOpen    = "circuit_open"        // the circuit breaker of what was to be called is open; nothing was called
 	CodePrecondition   = "precondition_failed" // what is there now is not what If-Match says
+	CodeMethod         = "method_not_allowed"  // what is asked for is there, and not to be had by that method
 )
 
 // FieldError is one thing wrong with one field of what was given.

@@ -130,7 +130,8 @@ func (a *API) permit(q *asked) error {
 		return nil
 	}
 	q.decided = true
-	return denied(auth.Judge(q.principal, q.operation.Action, ""), func() error { return errForbidden() })
+	forbidden := func() error { return errForbidden(q.operation.Action) }
+	return denied(auth.Judge(q.principal, q.operation.Action, ""), q.operation.Action, forbidden)
 }
 
 // see decides whether who asks may do what the operation does in a project.
@@ -139,7 +140,7 @@ func (a *API) permit(q *asked) error {
 func (a *API) see(ctx context.Context, project gathering.ProjectID, hidden func() error) error {
 	q := askedOf(ctx)
 	q.decided = true
-	if err := denied(auth.Judge(q.principal, q.operation.Action, project), hidden); err != nil {
+	if err := denied(auth.Judge(q.principal, q.operation.Action, project), q.operation.Action, hidden); err != nil {
 		return a.refuse(ctx, project, err)
 	}
 	return nil
@@ -182,22 +183,22 @@ func nowhere(p *gathering.Principal, action auth.Action, may []gathering.Project
 	for project := range p.Projects {
 		best = max(best, auth.Judge(p, action, project))
 	}
-	return denied(best, func() error { return nil })
+	return denied(best, action, func() error { return nil })
 }
 
-func denied(v auth.Verdict, hidden func() error) error {
+func denied(v auth.Verdict, action auth.Action, hidden func() error) error {
 	switch v {
 	case auth.Allowed:
 		return nil
 	case auth.OutOfScope:
-		return gathering.NewError(gathering.KindForbidden, "this token may not do that: its scopes leave it out, or it takes a session")
+		return gathering.NewError(gathering.KindForbidden, "this token may not do that: its scopes leave out %s, or it takes a session", action)
 	case auth.Forbidden:
-		return errForbidden()
+		return errForbidden(action)
 	default:
 		return hidden()
 	}
 }
 
-func errForbidden() error {
-	return gathering.NewError(gathering.KindForbidden, "you may not do that")
+func errForbidden(action auth.Action) error {
+	return gathering.NewError(gathering.KindForbidden, "you may not do that: your role does not have %s", action)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -77,9 +78,7 @@ func New(o Options) *API {
 	strict()
 	a := &API{Options: o, mux: http.NewServeMux(), gate: httpx.NewGate(cmp.Or(o.Streams, 4000), cmp.Or(o.StreamsEach, 200)), ending: make(chan struct{})}
 	a.huma = humago.New(a.mux, a.config())
-	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		httpx.WriteProblem(w, r, gathering.NewError(gathering.KindNotFound, "there is no such route"))
-	})
+	a.mux.HandleFunc(elsewhere, a.noRoute)
 	a.signInRoutes()
 	a.accountRoutes()
 	a.userRoutes()
@@ -97,6 +96,27 @@ func New(o Options) *API {
 	a.healthRoutes()
 	a.documentRoutes()
 	return a
+}
+
+// elsewhere is the pattern of what no route is for.
+const elsewhere = "/"
+
+// noRoute answers what no route is for: by which methods it could be asked, if
+// any.
+func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		if _, pattern := a.mux.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host}); pattern != elsewhere {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
+		httpx.WriteProblem(w, r, gathering.NewError(gathering.KindNotFound, "there is no such route"))
+		return
+	}
+	allow := strings.Join(allowed, ", ")
+	w.Header().Set("Allow", allow)
+	httpx.WriteProblem(w, r, gathering.NewError(gathering.KindInvalid, "the methods of this route are %s", allow).WithCode(gathering.CodeMethod))
 }
 
 // strict sets what the library has one setting for in the whole program: that

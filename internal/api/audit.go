@@ -71,7 +71,7 @@ func errCursor() error {
 
 func (a *API) verifyAudit(ctx context.Context, _ *nothing) (*answer[audit.Report], error) {
 	if a.visible(ctx) != nil {
-		return nil, a.refuse(ctx, "", errForbidden())
+		return nil, a.refuse(ctx, "", errForbidden(askedOf(ctx).operation.Action))
 	}
 	report, err := audit.Verify(ctx, a.DB, a.Ring, a.Anchor)
 	return &answer[audit.Report]{report}, err

@@ -64,8 +64,8 @@ func TestHeaders(t *testing.T) {
 		"outside":              {nil, get("/"), 404},
 		"a script":             {nil, get("/evil.js"), 404},
 		"another path":         {nil, get("//healthz"), 307},
-		"another method":       {nil, call{method: http.MethodDelete, path: "/healthz"}, 404},
-		"a preflight request":  {viewer, call{method: http.MethodOptions, path: at("auth", "me"), header: map[string]string{"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}}, 404},
+		"another method":       {nil, call{method: http.MethodDelete, path: "/healthz"}, 405},
+		"a preflight request":  {viewer, call{method: http.MethodOptions, path: at("auth", "me"), header: map[string]string{"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}}, 405},
 		"nobody":               {nil, get(at("auth", "me")), 401},
 		"who may not":          {viewer, get(at("users")), 403},
 		"a fault":              {viewer, get(at("runs") + "?limit=x"), 400},
@@ -78,6 +78,9 @@ func TestHeaders(t *testing.T) {
 			t.Errorf("%s: got %d %.300s, want %d", name, got.status, got.body, test.status)
 		}
 		guarded(t, name, got)
+		if got.status == http.StatusMethodNotAllowed && !strings.HasPrefix(got.header.Get("Allow"), "GET, HEAD") {
+			t.Errorf("%s: allowed are %q", name, got.header.Get("Allow"))
+		}
 	}
 	for word, status := range map[string]int{"ending": 503, "broken": 500, "panic": 500} {
 		become(word)

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"gathering"
 	"gathering/internal/auth"
 	"gathering/internal/engine"
@@ -72,6 +74,8 @@ func (a *API) runRoutes() {
 		ID: "start-run", Method: http.MethodPost, Path: Prefix + "/pipelines/{id}/runs", Action: auth.RunsStart, Status: http.StatusAccepted, value: true,
 		Summary: "Start a run",
 	}), a.startRun)
+	start := a.huma.OpenAPI().Paths[Prefix+"/pipelines/{id}/runs"].Post
+	start.Responses["200"] = &huma.Response{Description: "It has ended in the time that it was waited for", Content: start.Responses["202"].Content}
 	register(a, of(Operation{ID: "list-pipeline-runs", Method: http.MethodGet, Path: Prefix + "/pipelines/{id}/runs", Action: auth.RunsRead, Summary: "List runs of a pipeline, the newest first"}), a.listPipelineRuns)
 	register(a, of(Operation{ID: "list-runs", Method: http.MethodGet, Path: all, Action: auth.RunsRead, Summary: "List runs, the newest first"}), a.listRuns)
 	register(a, of(Operation{ID: "read-run", Method: http.MethodGet, Path: one, Action: auth.RunsRead, Summary: "Read a run"}), a.readRun)
@@ -191,10 +195,18 @@ func (a *API) reserved(ctx context.Context, start func(ctx context.Context, id g
 	})
 }
 
-// awaitEnd waits for the end of a run, and returns it as it is by then.
+// awaitEnd waits for the end of a run, or of the service, and returns the run
+// as it is by then.
 func (a *API) awaitEnd(ctx context.Context, id gathering.RunID, wait time.Duration) (StartedRun, error) {
 	patience, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	go func() {
+		select {
+		case <-a.ending:
+			cancel()
+		case <-patience.Done():
+		}
+	}()
 	if err := a.Launcher.Runs.Wait(patience, id); err != nil && patience.Err() == nil {
 		return StartedRun{}, err
 	}

@@ -57,7 +57,7 @@ func (a *API) listTokens(ctx context.Context, in *struct {
 		user = askedOf(ctx).principal.User
 	}
 	if !mayFor(ctx, user, auth.UsersRead) {
-		return nil, a.refuse(ctx, "", errForbidden())
+		return nil, a.refuse(ctx, "", errForbidden(askedOf(ctx).operation.Action))
 	}
 	if user == "*" {
 		user = ""
@@ -84,7 +84,7 @@ func (a *API) createToken(ctx context.Context, in *struct {
 		n.Expires = *in.Body.ExpiresAt
 	}
 	if !mayFor(ctx, n.User, auth.UsersWrite) {
-		return nil, a.refuse(ctx, "", errForbidden())
+		return nil, a.refuse(ctx, "", errForbidden(askedOf(ctx).operation.Action))
 	}
 	t, secret, err := a.Auth.CreateToken(ctx, n)
 	return &answer[IssuedToken]{IssuedToken{t, secret}}, err

@@ -214,7 +214,7 @@ func (p repetition) manyHere(ctx context.Context, x *session, runs []gathering.R
 // untilEnded waits until runs have ended or wait for somebody, and says of each
 // how it ended or for what it waits.
 func (x *session) untilEnded(ctx context.Context, ids []gathering.RunID) error {
-	ticker := time.NewTicker(redraw)
+	ticker := time.NewTicker(x.often())
 	defer ticker.Stop()
 	result := error(nil)
 	for len(ids) > 0 {

@@ -11,14 +11,14 @@ import (
 // back by itself, and whoever waits for what it does is there then. That the
 // database is away is told once, and so is that it is back.
 func (x *session) patiently(ctx context.Context, look func() error) error {
-	ticker := time.NewTicker(redraw)
+	ticker := time.NewTicker(x.often())
 	defer ticker.Stop()
 	told := false
 	for {
 		err := look()
 		if gathering.KindOf(err) != gathering.KindUnavailable {
 			if told && err == nil {
-				x.shell.tellBack()
+				x.tellBack()
 			}
 			return err
 		}
@@ -44,4 +44,20 @@ func (x *session) idle(ctx context.Context, ahead time.Duration) (idle bool, err
 }
 
 func (s *shell) tellAway(f *gathering.Failure) { s.tell("%s; waiting for it", f.Message) }
-func (s *shell) tellBack()                     { s.tell("the database is back") }
+
+func (x *session) tellBack() {
+	if x.elsewhere != nil {
+		x.shell.tell("the service is back")
+	} else {
+		x.shell.tell("the database is back")
+	}
+}
+
+// often is how often it is looked whether something has changed: a service
+// elsewhere limits how often it is asked.
+func (x *session) often() time.Duration {
+	if x.elsewhere != nil {
+		return 2 * time.Second
+	}
+	return redraw
+}

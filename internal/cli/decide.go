@@ -133,7 +133,7 @@ func (x *session) sayWhereOf(ctx context.Context, id gathering.RunID) error {
 // untilRest waits until nothing of a family is under way or due within the time
 // ahead, whoever works on it, or until nobody does.
 func (x *session) untilRest(ctx context.Context, root gathering.RunID, ahead time.Duration) error {
-	ticker := time.NewTicker(redraw)
+	ticker := time.NewTicker(x.often())
 	defer ticker.Stop()
 	for {
 		rests := false

@@ -1,12 +1,17 @@
 package cli_test
 
 import (
-	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"gathering"
 )
@@ -42,7 +47,7 @@ func TestRunsElsewhere(t *testing.T) {
 		away.run("run", "above.yaml").exits(0).says("ask/", "below")
 		away.run("run", "faulty.yaml").exits(2).tells("faulty.yaml:4:", "time.then")
 		away.run("run", "nothing.yaml").exits(2).tells("there is no file nothing.yaml")
-		away.run("run", "echo.yaml", "--set", "text=a", "--project", "elsewhere").exits(2).tells("there is no project elsewhere")
+		away.run("run", "echo.yaml", "--set", "text=a", "--project", "elsewhere").exits(1).tells("there is no project elsewhere")
 		away.run("run", "echo.yaml").exits(2).tells("text")
 
 		away.run("runs", "list").exits(0).says(id, "echo", "above", "completed")
@@ -95,25 +100,105 @@ func TestRunsElsewhere(t *testing.T) {
 func TestServiceThatComesBack(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	b, url := d.serve("--addr", addr)
-	away := d.outpost(url).file("nap.yaml", strings.ReplaceAll(nap, "1h", "5s"))
+	b, url := d.serve()
+	front := newFront(t)
+	front.lead(url)
+	away := d.outpost(front.URL).file("nap.yaml", strings.ReplaceAll(nap, "1h", "5s"))
 	following := away.start(nil, "run", "nap.yaml")
 	away.await("the delay", following.stdout.seen("nap  waits"), following)
 	d.stops(b)
-	b, _ = d.serve("--addr", addr)
+	b, url = d.serve()
+	front.lead(url)
 	away.end(following, 0)
 	for _, line := range []string{"start  completed", "nap  waits", "after  completed"} {
 		if n := strings.Count(following.stdout.String(), line); n != 1 {
 			t.Errorf("%q is told %d times:\n%s", line, n, following.stdout)
 		}
 	}
+	d.stops(b)
+}
+
+// front is a proxy before a service.
+type front struct {
+	*httptest.Server
+
+	t      *testing.T
+	leads  atomic.Pointer[url.URL]
+	stands chan struct{}
+	stuck  atomic.Bool // requests are taken and not answered
+}
+
+func newFront(t *testing.T) *front {
+	t.Helper()
+	f := &front{t: t, stands: make(chan struct{}, 100)}
+	proxy := &httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(f.leads.Load()) },
+		FlushInterval: -1,
+		ErrorHandler:  func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	}
+	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f.stuck.Load() {
+			f.stands <- struct{}{}
+			<-r.Context().Done()
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(f.Close)
+	return f
+}
+
+// lead has the proxy lead to a service.
+func (f *front) lead(to string) {
+	f.t.Helper()
+	u, err := url.Parse(to)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.leads.Store(u)
+}
+
+// TestServiceThatHangs interrupts a command while the service does not answer:
+// the second time it ends, however long the service would have been waited for.
+func TestServiceThatHangs(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	b, url := d.serve()
+	front := newFront(t)
+	front.lead(url)
+	away := d.outpost(front.URL).file("nap.yaml", nap)
+	following := away.start(nil, "run", "nap.yaml")
+	away.await("the delay", following.stdout.seen("nap  waits"), following)
+	front.stuck.Store(true)
+	begun := time.Now()
+	following.signals <- syscall.SIGINT
+	<-front.stands
+	following.signals <- syscall.SIGINT
+	away.end(following, 130)
+	if took := time.Since(begun); took > patience/2 {
+		t.Errorf("it took %s", took)
+	}
+	if got := following.stderr.String(); !strings.Contains(got, "the service goes on with it") {
+		t.Errorf("it told %q", got)
+	}
+	front.stuck.Store(false)
+	away.run("runs", "list", "--state", "waiting").exits(0).says("nap")
+	d.stops(b)
+}
+
+// TestServerOfTheEnvironment has commands that ask no service run where the
+// environment names one.
+func TestServerOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t).file("echo.yaml", echo)
+	d.env["GATHERING_SERVER"] = "http://127.0.0.1:1"
+	d.run("version").exits(0)
+	d.run("validate", "echo.yaml").exits(0)
+	d.run("kinds").exits(0)
+	d.run("kinds", "--server", "http://127.0.0.1:1").exits(2).tells("--server is for the commands run,")
+	d.run("runs", "list").exits(1).tells("cannot be reached")
+	b, _ := d.serve()
+	delete(d.env, "GATHERING_SERVER")
+	d.run("run", "echo.yaml", "--set", "text=a").exits(1).tells("--server URL --token T has it run this")
 	d.stops(b)
 }

@@ -27,7 +27,11 @@ type follower struct {
 	asked    bool       // it was asked to stop
 	away     int        // the watchers that the database is away for
 	later    []adoption // those that the database was away for
+	looked   time.Time  // when it was looked last whether a paused run rests
 }
+
+// aGlance is how long a look may take that keeps signals waiting.
+const aGlance = 3 * time.Second
 
 // update is news of one of the runs that are followed: an event, or that the
 // database is away for its watcher, or back, or why it is watched no more.
@@ -115,7 +119,7 @@ const lookAgain = 500 * time.Millisecond
 // outlast waits until the database, which is away, is back. It reports false
 // where ctx ended first.
 func (f *follower) outlast(ctx context.Context, id gathering.RunID, away error) bool {
-	ticker := time.NewTicker(lookAgain)
+	ticker := time.NewTicker(max(lookAgain, f.session.often()))
 	defer ticker.Stop()
 	if !f.send(ctx, update{away: gathering.FailureOf(away)}) {
 		return false
@@ -147,7 +151,7 @@ func (f *follower) loop(ctx context.Context) error {
 			}
 		case now := <-ticker.C:
 			f.view.Tick(now)
-			if err := f.adoptLate(ctx); err != nil || f.pausedAtRest(ctx) {
+			if err := f.adoptLate(ctx); err != nil || f.pausedAtRest(ctx, now) {
 				return err
 			}
 		case signal := <-f.shell.Signals:
@@ -170,7 +174,7 @@ func (f *follower) take(ctx context.Context, u update) error {
 		}
 	case u.back:
 		if f.away--; f.away == 0 {
-			f.shell.tellBack()
+			f.session.tellBack()
 		}
 	default:
 		return f.apply(ctx, u)
@@ -181,10 +185,13 @@ func (f *follower) take(ctx context.Context, u update) error {
 // pausedAtRest reports whether the run is paused and nothing of it is under way
 // any more: only somebody's word moves it. That this cannot be seen now is told
 // by who watches the run.
-func (f *follower) pausedAtRest(ctx context.Context) bool {
-	if f.root.Paused() == "" || f.away > 0 {
+func (f *follower) pausedAtRest(ctx context.Context, now time.Time) bool {
+	if f.root.Paused() == "" || f.away > 0 || now.Sub(f.looked) < f.session.often() {
 		return false
 	}
+	f.looked = now
+	ctx, cancel := context.WithTimeout(ctx, aGlance)
+	defer cancel()
 	r, err := f.session.book.Run(ctx, f.root.Run)
 	if err != nil || r.State != gathering.RunPaused || r.Owner != "" {
 		return false
@@ -247,24 +254,29 @@ func (f *follower) adopt(ctx context.Context, a adoption) error {
 	if n.Child != nil && n.Child.Run == n.ChildRun {
 		return nil
 	}
-	r, err := f.session.book.Run(ctx, n.ChildRun)
-	if gathering.KindOf(err) == gathering.KindNotFound {
+	child, err := f.childOf(ctx, n)
+	switch kind := gathering.KindOf(err); {
+	case kind == gathering.KindNotFound:
 		return nil // the run was refused; its node is told so
-	}
-	var child *progress.Tree
-	if err == nil {
-		child, err = f.session.tree(ctx, r)
-	}
-	if gathering.KindOf(err) == gathering.KindUnavailable {
+	case kind == gathering.KindUnavailable, kind == gathering.KindTimeout:
 		f.later = append(f.later, a)
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	n.Child = child
 	f.watch(ctx, child, strings.TrimPrefix(a.above+"/"+n.ID, "/"))
 	return nil
+}
+
+func (f *follower) childOf(ctx context.Context, n *progress.Node) (*progress.Tree, error) {
+	ctx, cancel := context.WithTimeout(ctx, aGlance)
+	defer cancel()
+	r, err := f.session.book.Run(ctx, n.ChildRun)
+	if err != nil {
+		return nil, err
+	}
+	return f.session.tree(ctx, r)
 }
 
 func (f *follower) adoptLate(ctx context.Context) error {
@@ -288,11 +300,16 @@ func (f *follower) interrupt(ctx context.Context, signal os.Signal) (left bool, 
 	if signal == syscall.SIGINT && !f.asked {
 		f.asked = true
 		f.shell.tell("cancelling %s; Ctrl-C again leaves the rest of that for later", f.root.Run)
-		err := f.session.cancel(ctx, f.root.Run)
-		switch gathering.KindOf(err) {
-		case gathering.KindConflict: // it has ended meanwhile
+		asking, stop := f.shell.interruptible(ctx)
+		err := f.session.cancel(asking, f.root.Run)
+		second, again := errors.AsType[*interruption](context.Cause(asking))
+		stop()
+		switch {
+		case again: // whether it was asked to is not known
+			signal, f.asked = second.signal, err == nil
+		case gathering.KindOf(err) == gathering.KindConflict: // it has ended meanwhile
 			return false, nil
-		case gathering.KindUnavailable: // whether it was asked to is not known
+		case gathering.KindOf(err) == gathering.KindUnavailable: // nor here
 			f.shell.explain(err)
 			f.asked = false
 		default:

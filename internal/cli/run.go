@@ -74,6 +74,10 @@ func (c *runCmd) Run(ctx context.Context, s *shell) error {
 		}
 		return exitError(exitInvalid)
 	}
+	if gathering.CodeOf(err) == gathering.CodeDirectoryHeld {
+		f := gathering.FailureOf(err)
+		return gathering.NewError(f.Kind, "%s; if that is a service, --server URL --token T has it run this", f.Message).WithCause(err)
+	}
 	if report.Run == "" {
 		return err
 	}
@@ -166,6 +170,8 @@ func (e *execution) finish(ctx context.Context, x *session, r gathering.Run) (re
 	defer func() { err = errors.Join(err, x.close()) }()
 	tree, err := x.follow(ctx, r, e.show)
 	if left, ok := errors.AsType[exitError](err); ok {
+		ctx, cancel := context.WithTimeout(ctx, aGlance)
+		defer cancel()
 		report, err = x.book.Report(ctx, r.ID)
 		return report, errors.Join(left, err)
 	}

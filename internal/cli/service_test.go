@@ -160,7 +160,7 @@ func TestServiceUsage(t *testing.T) {
 		"no time":                     {[]string{"token", "create", "--user", "a@b.c", "--scope", "*", "--expires", "soon"}, 2, []string{"--expires"}},
 		"no URL":                      {[]string{"user", "list", "--server", "gathering.example.com"}, 2, []string{"server: must be a URL"}},
 		"a URL with a password":       {[]string{"user", "list", "--server", "https://a:b@example.com"}, 2, []string{"server: must be a URL"}},
-		"a server that is away":       {[]string{"user", "list", "--server", "http://127.0.0.1:1", "--token", "gat_x"}, 1, []string{"gathering: the service at 127.0.0.1:1 cannot be reached\n"}},
+		"a server that is away":       {[]string{"user", "list", "--server", "http://127.0.0.1:1", "--token", "gat_x"}, 1, []string{"gathering: the service at 127.0.0.1:1 cannot be reached: dial tcp 127.0.0.1:1"}},
 		"a demo elsewhere":            {[]string{"demo", "--server", "http://127.0.0.1:1"}, 2, []string{"--server is for the commands run, runs, user, token, audit, breakers"}},
 		"all runs elsewhere":          {[]string{"runs", "resume", "--server", "http://127.0.0.1:1"}, 2, []string{"name the run: the service"}},
 		"a workspace elsewhere":       {[]string{"run", "echo.yaml", "--workspace", ".", "--server", "http://127.0.0.1:1"}, 2, []string{"--workspace is a directory here"}},

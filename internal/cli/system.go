@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -162,8 +163,11 @@ func (s *shell) parse() (*kong.Context, error) {
 			s.given = append(s.given, part.Flag.Name)
 		}
 	}
-	if word, _, _ := strings.Cut(command.Command(), " "); s.Server != "" && !asks(word) {
-		return nil, &usageError{fmt.Errorf("--server is for the commands %s", strings.Join(asking(), ", "))}
+	if word, _, _ := strings.Cut(command.Command(), " "); !asks(word) {
+		if slices.Contains(s.given, "server") {
+			return nil, &usageError{fmt.Errorf("--server is for the commands %s", strings.Join(asking(), ", "))}
+		}
+		s.Server = ""
 	}
 	s.Data = s.path(s.Data)
 	s.logger = s.newLogger()
@@ -266,7 +270,7 @@ func (s *shell) log(ctx context.Context, err error) {
 
 // tell writes a line for people on standard error.
 func (s *shell) tell(format string, args ...any) {
-	fmt.Fprintf(s.errors, format+"\n", args...)
+	fmt.Fprintln(s.errors, progress.Printable(fmt.Sprintf(format, args...)))
 }
 
 // say writes a line on standard output.

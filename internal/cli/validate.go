@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"io/fs"
 
 	"gathering"
 	"gathering/internal/app"
@@ -44,7 +45,7 @@ func (c *validateCmd) Run(ctx context.Context, s *shell) error {
 // noFile makes a file that is not there the fault of whoever named it, by the
 // name that was given.
 func noFile(given string, err error) error {
-	if gathering.KindOf(err) != gathering.KindNotFound {
+	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return gathering.NewError(gathering.KindInvalid, "there is no file %s", given).WithCause(err)

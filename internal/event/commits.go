@@ -35,10 +35,13 @@ const eventBytes = 256
 func (c *Commit) Size() int {
 	size := eventBytes
 	for _, e := range c.Events {
-		size += eventBytes + len(e.Data)
+		size += Size(e)
 	}
 	return size
 }
+
+// Size is about how many bytes an event takes in memory.
+func Size(e gathering.Event) int { return eventBytes + len(e.Data) }
 
 // Commits returns the commits after a position with their events, in the order
 // in which they were committed, at most limit of them and at least one if there

@@ -35,7 +35,7 @@ func RunLog(ctx context.Context, q store.Querier, run gathering.RunID, after int
 					return events, true, nil
 				}
 				events, after = append(events, e), e.Seq
-				size += eventBytes + len(e.Data)
+				size += Size(e)
 			}
 		}
 		if len(rows) < logRows {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"time"
 
 	"gathering"
 )
@@ -32,6 +33,9 @@ const maxProblemErrors = 100
 func StatusOf(err error) int {
 	switch gathering.KindOf(err) {
 	case gathering.KindInvalid:
+		if gathering.CodeOf(err) == gathering.CodeMethod {
+			return http.StatusMethodNotAllowed
+		}
 		return http.StatusBadRequest
 	case gathering.KindUnauthenticated:
 		return http.StatusUnauthorized
@@ -114,13 +118,19 @@ func problemOf(err error, id string) Problem {
 	return p
 }
 
-// ReadProblem turns the body of an answer with a status from 400 on back into
-// the error it was made of. What is no problem document is KindUnavailable.
-func ReadProblem(status int, body []byte) error {
+// ReadProblem turns an answer that is no success back into the error it was
+// made of, with the delay that it asks for. What is no problem document is
+// KindUnavailable.
+func ReadProblem(status int, header http.Header, body []byte) error {
 	var p Problem
 	if json.Unmarshal(body, &p) != nil || p.Kind == "" {
-		return gathering.NewError(gathering.KindUnavailable, "the service answered with status %d", status).
-			WithCause(errors.New(http.StatusText(status)))
+		message := fmt.Sprintf("the service answered with status %d", status)
+		if to := header.Get("Location"); to != "" {
+			message += ", which names another address: " + gathering.Brief(to)
+		}
+		return gathering.NewError(gathering.KindUnavailable, "%s", message).WithCause(errors.New(http.StatusText(status)))
 	}
-	return &gathering.Error{Kind: p.Kind, Code: p.Code, Message: p.Detail, Fields: p.Errors}
+	err := &gathering.Error{Kind: p.Kind, Code: p.Code, Message: p.Detail, Fields: p.Errors}
+	seconds, _ := strconv.Atoi(header.Get("Retry-After")) // one that is a date is of another's making
+	return gathering.Delayed(err, time.Duration(seconds)*time.Second)
 }

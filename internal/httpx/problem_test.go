@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -125,16 +126,25 @@ func TestReadProblem(t *testing.T) {
 		WithFields(gathering.FieldError{Field: "name", Problem: "is taken"})
 	w := httptest.NewRecorder()
 	httpx.WriteProblem(w, request("GET", "/", direct), sent)
-	got := httpx.ReadProblem(w.Code, w.Body.Bytes())
+	got := httpx.ReadProblem(w.Code, w.Header(), w.Body.Bytes())
 	if diff := cmp.Diff(gathering.FailureOf(sent), gathering.FailureOf(got), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("came back (-sent +got):\n%s", diff)
+	}
+	later := httptest.NewRecorder()
+	httpx.WriteProblem(later, request("GET", "/", direct), gathering.Delayed(fault(gathering.KindExhausted), 2*time.Second))
+	if err := httpx.ReadProblem(later.Code, later.Header(), later.Body.Bytes()); gathering.KindOf(err) != gathering.KindExhausted || gathering.RetryAfter(err) != 2*time.Second {
+		t.Errorf("came back: %v after %v, want it exhausted for 2 s", err, gathering.RetryAfter(err))
+	}
+	err := httpx.ReadProblem(301, http.Header{"Location": {"https://other.example/"}}, nil)
+	if gathering.KindOf(err) != gathering.KindUnavailable || !strings.Contains(gathering.FailureOf(err).Message, "https://other.example/") {
+		t.Errorf("a redirect: %v, want that it names the other address", err)
 	}
 	html, err := json.Marshal("<html>")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, body := range []string{"", "Bad Gateway", "{}", "null", string(html), `{"kind":""}`, `{"kind":3}`} {
-		if err := httpx.ReadProblem(502, []byte(body)); gathering.KindOf(err) != gathering.KindUnavailable || !strings.Contains(err.Error(), "502") {
+		if err := httpx.ReadProblem(502, nil, []byte(body)); gathering.KindOf(err) != gathering.KindUnavailable || !strings.Contains(err.Error(), "502") {
 			t.Errorf("%q: got %v, want that the service is not there", body, err)
 		}
 	}

@@ -29,14 +29,14 @@ type Store struct {
 // its name and publishes it. A definition that the published version holds
 // already adds none; one that an older version holds publishes that.
 func (s *Store) Save(ctx context.Context, project gathering.ProjectID, def *gathering.Definition) (gathering.Pipeline, error) {
-	p, err := s.put(ctx, put{project: project, def: def, make: true, publish: true})
+	p, err := s.put(ctx, put{project: project, def: def, publish: true})
 	return p.Pipeline, err
 }
 
 // Create stores a checked definition as the first version of a new pipeline
 // and publishes it. A name that another one of the project has is a conflict.
 func (s *Store) Create(ctx context.Context, project gathering.ProjectID, def *gathering.Definition) (gathering.Pipeline, error) {
-	p, err := s.put(ctx, put{project: project, def: def, make: true, fresh: true, publish: true})
+	p, err := s.put(ctx, put{project: project, def: def, fresh: true, publish: true})
 	return p.Pipeline, err
 }
 
@@ -60,10 +60,9 @@ func (s *Store) Add(ctx context.Context, p gathering.Pipeline, def *gathering.De
 
 // put is a definition that is to be stored.
 type put struct {
-	id       gathering.PipelineID // "" is whichever has the name
+	id       gathering.PipelineID // "" is whichever has the name, and one is made if none has
 	project  gathering.ProjectID
 	def      *gathering.Definition
-	make     bool // a pipeline if there is none
 	fresh    bool // there must be none
 	publish  bool
 	revision int64
@@ -92,21 +91,9 @@ func (s *Store) put(ctx context.Context, o put) (added, error) {
 
 func (s *Store) add(ctx context.Context, tx *store.Tx, o put, v gathering.Version) (added, error) {
 	now := s.now()
-	if o.make {
-		if err := s.make(ctx, tx, o, now); err != nil {
-			return added{}, err
-		}
-	}
-	p, err := scan(tx.QueryRow(ctx, `SELECT `+columns+` FROM pipelines WHERE project = $1 AND name = $2 AND deleted_at IS NULL`+tx.Dialect().ForUpdate(),
-		string(o.project), o.def.Name))
-	if err := found(err, "there is no pipeline %q", o.def.Name); err != nil {
+	p, err := s.target(ctx, tx, o, now)
+	if err != nil {
 		return added{}, err
-	}
-	if o.id != "" && o.id != p.ID {
-		return added{}, errDeleted(o.id) // this one took its name
-	}
-	if o.revision != 0 && o.revision != p.Revision {
-		return added{}, errStale()
 	}
 	v, isNew, err := s.version(ctx, tx, p.ID, v, now)
 	if err != nil || (!isNew && (!o.publish || v.Number == p.Published)) {
@@ -122,6 +109,23 @@ func (s *Store) add(ctx context.Context, tx *store.Tx, o put, v gathering.Versio
 	p.UpdatedAt = now
 	err = write(ctx, tx, &p, kind, gathering.PipelineChangedData{Version: v.Number})
 	return added{p, v}, err
+}
+
+// target returns the pipeline that gets a definition, locked.
+func (s *Store) target(ctx context.Context, tx *store.Tx, o put, now time.Time) (gathering.Pipeline, error) {
+	if o.id != "" {
+		return lock(ctx, tx, o.id, o.revision)
+	}
+	for {
+		if err := s.make(ctx, tx, o, now); err != nil {
+			return gathering.Pipeline{}, err
+		}
+		p, err := scan(tx.QueryRow(ctx, `SELECT `+columns+` FROM pipelines WHERE project = $1 AND name = $2 AND deleted_at IS NULL`+
+			tx.Dialect().ForUpdate(), string(o.project), o.def.Name))
+		if !errors.Is(err, sql.ErrNoRows) { // else it was deleted in between, and another is made
+			return p, err
+		}
+	}
 }
 
 func (s *Store) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -151,7 +152,7 @@ func TestDelete(t *testing.T) {
 		_, err = s.Rollback(ctx, first.ID, 0)
 		s.wantKind(err, gathering.KindConflict, "was deleted")
 		_, _, err = s.Add(ctx, first, define("triage", 2), pipeline.Change{})
-		s.wantKind(err, gathering.KindNotFound, "there is no pipeline")
+		s.wantKind(err, gathering.KindConflict, "was deleted")
 
 		// The name is free, and what takes it is another pipeline.
 		next := s.wantStored(s.Create(ctx, gathering.DefaultProject, define("triage", 2)))
@@ -168,6 +169,30 @@ func TestDelete(t *testing.T) {
 		}
 		if diff := cmp.Diff([]string{"1 pipeline.created triage 1", "2 pipeline.deleted triage 1"}, s.events(first.ID)); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestSaveBesideDelete has a pipeline deleted while somebody saves it: what is
+// saved is a version of it or of one that takes its name, never lost.
+func TestSaveBesideDelete(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx, s := t.Context(), openShop(t, db)
+		for i := range 200 {
+			p := s.wantStored(s.Save(ctx, gathering.DefaultProject, define("triage", i)))
+			var both sync.WaitGroup
+			both.Go(func() {
+				if err := s.Delete(ctx, p.ID, 0); err != nil {
+					t.Error(err)
+				}
+			})
+			both.Go(func() {
+				if saved, err := s.Save(ctx, gathering.DefaultProject, define("triage", -i-1)); err != nil || saved.Published == 0 {
+					t.Errorf("saved %+v, %v", saved, err)
+				}
+			})
+			both.Wait()
 		}
 	})
 }

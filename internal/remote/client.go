@@ -5,22 +5,17 @@ package remote
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"gathering"
 	"gathering/internal/api"
 	"gathering/internal/audit"
-	"gathering/internal/httpx"
 )
 
 // Client asks a service: the process that holds a data directory, one
@@ -31,6 +26,7 @@ type Client struct {
 	token     string
 	transport http.RoundTripper
 	who       string // for people: whom it asks
+	far       bool   // over a network
 }
 
 // NewClient returns a client of the process that holds dir, an absolute path,
@@ -52,12 +48,15 @@ func NewClient(dir string) *Client {
 // stands for.
 func NewRemote(service, token string) (*Client, error) {
 	u, err := url.Parse(service)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.User != nil {
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil ||
+		strings.ContainsAny(service, "?#") {
 		return nil, gathering.NewError(gathering.KindInvalid, "the service cannot be asked").
 			WithFields(gathering.FieldError{Field: "server", Problem: "must be a URL, as https://gathering.example.com"})
 	}
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
-	return &Client{base: strings.TrimSuffix(u.String(), "/"), token: token, transport: transport, who: "the service at " + u.Host}, nil
+	return &Client{
+		base: strings.TrimRight(u.String(), "/"), token: token, transport: transport, who: "the service at " + u.Host, far: true,
+	}, nil
 }
 
 // NewLocal returns a client of a handler of this process, [api.API.Local].
@@ -97,91 +96,6 @@ func (k *kept) WriteHeader(status int) {
 func (k *kept) Write(p []byte) (int, error) {
 	k.begun = true
 	return k.body.Write(p)
-}
-
-// patience is how long an answer may take.
-const patience = 90 * time.Second
-
-// maxAnswer bounds an answer in bytes.
-const maxAnswer = 4 * (gathering.MaxValueBytes + 64<<10)
-
-// do asks for something. Sent is the body, nil for none; the answer is read
-// into answer, which may be nil.
-func (c *Client) do(ctx context.Context, method, path string, sent, answer any) error {
-	var body io.Reader
-	if sent != nil {
-		data, err := json.Marshal(sent)
-		if err != nil {
-			return fmt.Errorf("ask %s: %w", c.who, err)
-		}
-		body = bytes.NewReader(data)
-	}
-	r, err := http.NewRequestWithContext(ctx, method, c.base+api.Prefix+path, body)
-	if err != nil {
-		return fmt.Errorf("ask %s: %w", c.who, err)
-	}
-	if sent != nil {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	c.authorize(r)
-	response, err := (&http.Client{Transport: c.transport, Timeout: patience}).Do(r)
-	if err != nil {
-		return c.away(ctx, err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	if err != nil {
-		return c.away(ctx, err)
-	}
-	if response.StatusCode >= http.StatusBadRequest {
-		return httpx.ReadProblem(response.StatusCode, text)
-	}
-	if answer == nil || response.StatusCode == http.StatusNoContent {
-		return nil
-	}
-	if err := json.Unmarshal(text, answer); err != nil {
-		return fmt.Errorf("read the answer of %s: %w", c.who, err)
-	}
-	return nil
-}
-
-func (c *Client) authorize(r *http.Request) {
-	if c.token != "" {
-		r.Header.Set("Authorization", "Bearer "+c.token)
-	}
-}
-
-// away is the error of a service that does not answer, or of a context that ended.
-func (c *Client) away(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return gathering.NewError(gathering.KindUnavailable, "%s cannot be reached", c.who).WithCause(err)
-}
-
-// ask is do of a route that answers with a T.
-func ask[T any](ctx context.Context, c *Client, method, path string, sent any) (T, error) {
-	var answer T
-	err := c.do(ctx, method, path, sent, &answer)
-	return answer, err
-}
-
-// all asks for every page of a list. Of is its other parameters.
-func all[T any](ctx context.Context, c *Client, path string, of url.Values) ([]T, error) {
-	items := []T{}
-	query := url.Values{"limit": {"500"}}
-	maps.Copy(query, of)
-	for {
-		p, err := ask[api.Page[T]](ctx, c, http.MethodGet, path+"?"+query.Encode(), nil)
-		if err != nil {
-			return nil, err
-		}
-		items = append(items, p.Items...)
-		if p.NextCursor == "" {
-			return items, nil
-		}
-		query.Set("cursor", p.NextCursor)
-	}
 }
 
 // Breakers returns every breaker that the process knows.
@@ -261,6 +175,8 @@ func (c *Client) Audit(ctx context.Context, f gathering.AuditFilter) ([]gatherin
 
 // VerifyAudit says what is wrong with the audit trail.
 func (c *Client) VerifyAudit(ctx context.Context) (audit.Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
 	return ask[audit.Report](ctx, c, http.MethodGet, "/audit/verify", nil)
 }
 

@@ -76,10 +76,13 @@ func (c *Client) Events(ctx context.Context, id gathering.RunID, after int64, li
 		if err != nil {
 			return nil, err
 		}
-		if events = append(events, p.Items...); p.NextCursor == "" || len(events) == limit {
+		if events = append(events, p.Items...); p.NextCursor == "" || limit > 0 && len(events) >= limit {
 			return events, nil
 		}
-		after = events[len(events)-1].Seq
+		if len(p.Items) == 0 || p.Items[len(p.Items)-1].Seq <= after {
+			return nil, c.stuck()
+		}
+		after = p.Items[len(p.Items)-1].Seq
 	}
 }
 

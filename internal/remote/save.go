@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -22,12 +23,16 @@ func (c *Client) SaveFile(ctx context.Context, project gathering.ProjectID, path
 		return gathering.Version{}, err
 	}
 	byName := make(map[string]gathering.ToolSpec, len(tools))
+	var untold error // of a pipeline: whether it is there
 	checker := &definition.Checker{
 		Kinds: node.Kinds(),
 		Model: func(string) error { return nil },
 		Agent: func(string) bool { return false },
 		Pipeline: func(name string) bool {
 			_, err := c.pipeline(ctx, project, name)
+			if err != nil && gathering.KindOf(err) != gathering.KindNotFound {
+				untold = err
+			}
 			return err == nil
 		},
 		Tool: func(name string) (gathering.ToolSpec, bool) {
@@ -44,14 +49,11 @@ func (c *Client) SaveFile(ctx context.Context, project gathering.ProjectID, path
 		Checker: checker,
 		Save: func(ctx context.Context, def *gathering.Definition) error {
 			saved, err = c.save(ctx, project, def)
-			if gathering.KindOf(err) == gathering.KindNotFound { // not of the file
-				err = gathering.NewError(gathering.KindInvalid, "%s", gathering.FailureOf(err).Message).WithCause(err)
-			}
 			return err
 		},
 	}
 	_, err = files.Load(ctx, path)
-	return saved, err
+	return saved, cmp.Or(untold, err)
 }
 
 // pipeline returns the pipeline of a project that has a name, or an error of

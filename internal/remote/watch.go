@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"mime"
 	"net/http"
 	"strconv"
 	"time"
@@ -14,14 +15,11 @@ import (
 
 	"gathering"
 	"gathering/internal/api"
-	"gathering/internal/httpx"
 )
 
 // How a stream is read.
 const (
-	lull    = time.Minute            // after which one in which nothing came is given up; a service says every 15 s that it is there
-	again   = 500 * time.Millisecond // after which a service that broke off is asked again
-	persist = 15 * time.Second       // for how long, until that is an error
+	lull = time.Minute // after which one in which nothing came is given up; a service says every 15 s that it is there
 	// maxEvent bounds an event in bytes: the longest value, each of its bytes
 	// escaped, and what is around it.
 	maxEvent = 6*gathering.MaxValueBytes + 64<<10
@@ -33,27 +31,19 @@ const (
 // client of [NewLocal] cannot watch.
 func (c *Client) Watch(ctx context.Context, id gathering.RunID, after int64) iter.Seq2[gathering.Event, error] {
 	return func(yield func(gathering.Event, error) bool) {
-		w := watching{client: c, run: id, after: after, yield: yield}
-		heard := time.Now()
+		w := watching{client: c, run: id, after: after, yield: yield, heard: time.Now()}
 		for {
-			before := w.after
 			over, err := w.once(ctx)
 			if over {
 				return
 			}
-			if w.after != before {
-				heard = time.Now()
-			}
 			final := err != nil && gathering.KindOf(err) != gathering.KindUnavailable && gathering.KindOf(err) != gathering.KindExhausted
-			if err != nil && (final || time.Since(heard) > persist) {
+			if err != nil && (final || time.Since(w.heard) > persist) {
 				yield(gathering.Event{}, err)
 				return
 			}
-			if err == nil {
-				heard = time.Now()
-			}
 			select {
-			case <-time.After(again):
+			case <-time.After(max(again, gathering.RetryAfter(err))):
 			case <-ctx.Done():
 				yield(gathering.Event{}, ctx.Err())
 				return
@@ -68,6 +58,7 @@ type watching struct {
 	run    gathering.RunID
 	after  int64
 	yield  func(gathering.Event, error) bool
+	heard  time.Time // when a stream was open last
 }
 
 // once reads one stream to its end. It is over once the run has ended or
@@ -90,16 +81,17 @@ func (w *watching) once(ctx context.Context) (over bool, err error) {
 		return false, c.away(ctx, err)
 	}
 	defer response.Body.Close()
+	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	switch {
 	case response.StatusCode == http.StatusNoContent:
 		return true, nil
 	case response.StatusCode != http.StatusOK:
-		text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-		if err != nil {
-			return false, c.away(ctx, err)
-		}
-		return false, httpx.ReadProblem(response.StatusCode, text)
+		_, err := c.read(ctx, response)
+		return false, err
+	case kind != "text/event-stream":
+		return false, gathering.NewError(gathering.KindUnavailable, "%s answers with something else than a stream of events", c.who)
 	}
+	defer func() { w.heard = time.Now() }()
 	for event, err := range sse.Read(lively{response.Body, silence}, &sse.ReadConfig{MaxEventSize: maxEvent}) {
 		if err != nil {
 			return false, c.away(ctx, err)
@@ -111,11 +103,12 @@ func (w *watching) once(ctx context.Context) (over bool, err error) {
 	return false, nil
 }
 
-// tell tells an event of the log; what else a stream holds is no such event.
+// tell tells an event of the log, unless it was told before; what else a stream
+// holds is no such event.
 func (w *watching) tell(event sse.Event) (over bool, err error) {
 	seq, err := strconv.ParseInt(event.LastEventID, 10, 64)
 	if err != nil || seq <= w.after {
-		return false, nil //nolint:nilerr // it has no ID, or that of the event before it
+		return gathering.EventType(event.Type).EndState() != "", nil //nolint:nilerr // it has no ID
 	}
 	var e gathering.Event
 	if err := json.Unmarshal([]byte(event.Data), &e); err != nil {

@@ -193,6 +193,7 @@ func (s *Service) again(ctx context.Context, old gathering.Run, a Again) (fresh,
 	if err != nil {
 		return fresh{}, err
 	}
+	r.PipelineName = old.PipelineName
 	f := fresh{row: insertOf(r, r.CreatedAt), state: engine.NewState(graph, r.ID, r.Root, r.Project), cause: "run.fork"}
 	f.row.origin = old.ID
 	f.turn, err = engine.Fork(f.state, was, r.CreatedAt, queued, a.From)

@@ -81,7 +81,7 @@ func New(db *store.DB, runs *run.Service, deltas *event.Deltas) (*Watch, error) 
 				return toldOf(events, Owner{})
 			},
 			Position: func(t Told) int64 { return t.Seq },
-			Size:     func(t Told) int { return len(t.JSON) },
+			Size:     func(t Told) int { return event.Size(t.Event) + len(t.JSON) },
 			Bell:     runs.Bell(), Topic: run.TopicLog(gathering.RunID(id)),
 		}
 	})
