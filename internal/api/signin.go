@@ -83,11 +83,10 @@ func (a *API) setUp(ctx context.Context, in *struct{ Body SetUp }) (*signedIn, e
 		return nil, err
 	}
 	if askedOf(ctx).principal == nil && !a.Auth.CheckSetupCode(in.Body.Code) {
-		why := gathering.NewError(gathering.KindForbidden, "the set-up code is wrong: the service prints it when it starts")
 		a.Repeats.Record(ctx, gathering.AuditEntry{
 			Action: string(gathering.EventUserCreated), Outcome: gathering.OutcomeFailed, Reason: "wrong set-up code",
 		})
-		return nil, why
+		return nil, gathering.NewError(gathering.KindForbidden, "the set-up code is wrong: the service prints it when it starts")
 	}
 	if in.Body.Password == "" {
 		return nil, gathering.NewError(gathering.KindInvalid, "an administrator needs a password").

@@ -240,8 +240,8 @@ func TestStartRefuses(t *testing.T) {
 			{"an input that is no JSON", p, run.New{Input: json.RawMessage(`{"text":`)}, gathering.KindInvalid, "input"},
 			{"an unknown var", p, run.New{Input: json.RawMessage(story), Vars: map[string]json.RawMessage{"titel": json.RawMessage(`1`)}}, gathering.KindInvalid, "vars.titel"},
 			{"a var that is no JSON", p, run.New{Input: json.RawMessage(story), Vars: map[string]json.RawMessage{"title": json.RawMessage(`x`)}}, gathering.KindInvalid, "vars.title"},
-			{"an unknown pipeline", gathering.Pipeline{ID: "pip_none", Published: 1}, run.New{}, gathering.KindNotFound, ""},
-			{"an unknown version", gathering.Pipeline{ID: p.ID, Published: 9}, run.New{}, gathering.KindNotFound, ""},
+			{"an unknown pipeline", gathering.Pipeline{ID: "pip_none", Published: 1}, run.New{}, gathering.KindInvalid, "version"},
+			{"an unknown version", gathering.Pipeline{ID: p.ID, Published: 9}, run.New{}, gathering.KindInvalid, "version"},
 		}
 		for _, test := range tests {
 			_, err := a.Start(t.Context(), test.of, test.n)

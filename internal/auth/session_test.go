@@ -65,6 +65,33 @@ func TestSession(t *testing.T) {
 	})
 }
 
+// TestEndSession ends a session of one's own from another, one time.
+func TestEndSession(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		c := newClock()
+		w := newWorld(t, db, keyring.New(noon()), c.Now)
+		ann, bob := w.user("ann@example.com", gathering.RoleViewer), w.user("bob@example.com", gathering.RoleAdmin)
+		old := w.signIn(ann.Email)
+		c.pass(8 * 24 * time.Hour)
+		here, there, his := w.signIn(ann.Email), w.signIn(ann.Email), w.signIn(bob.Email)
+		who := w.principal(here.Access)
+		w.must(w.EndSession(w.as(who), who, there.Session.ID))
+		w.refused("the session that was ended", there.Access)
+		c.pass(7 * 24 * time.Hour) // the oldest has expired
+		here = w.refresh(here.Refresh)
+		who = w.principal(here.Access)
+		for name, id := range map[string]gathering.SessionID{
+			"one that was ended": there.Session.ID, "one that expired": old.Session.ID, "somebody else's": his.Session.ID, "none": "ses_none",
+		} {
+			if err := w.EndSession(w.as(who), who, id); gathering.KindOf(err) != gathering.KindNotFound {
+				t.Errorf("%s: got %v, want that there is none", name, err)
+			}
+		}
+		w.refresh(his.Refresh)
+	})
+}
+
 // What somebody has after an end of sessions: those that are over, and those that go on.
 func TestEnds(t *testing.T) {
 	t.Parallel()

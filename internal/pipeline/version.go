@@ -163,8 +163,9 @@ func lock(ctx context.Context, tx *store.Tx, id gathering.PipelineID, revision i
 	return p, nil
 }
 
-// Delete deletes a pipeline: no run of it begins any more, and its name is
-// free. Those that it had stay, and what they need of it. Revision is the one
+// Delete deletes a pipeline: nobody starts a run of it from then on, though one
+// that is being started may still begin, and its name is free. The runs that it
+// had stay, and what they need of it. Revision is the one
 // that is deleted; 0 is any.
 func (s *Store) Delete(ctx context.Context, id gathering.PipelineID, revision int64) error {
 	_, err := once.Do(ctx, s.DB, func(tx *store.Tx) (gathering.PipelineID, error) {

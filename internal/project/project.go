@@ -270,15 +270,8 @@ func (s *Store) Delete(ctx context.Context, id gathering.ProjectID, revision int
 		if held > 0 {
 			return id, gathering.NewError(gathering.KindConflict, "project %s holds pipelines or runs: delete them first", id)
 		}
-		for _, statement := range []string{
-			`DELETE FROM pipeline_versions WHERE pipeline IN (SELECT id FROM pipelines WHERE project = $1)`, // of those that were deleted
-			`DELETE FROM pipelines WHERE project = $1`,
-			`DELETE FROM members WHERE project = $1`,
-			`DELETE FROM projects WHERE id = $1`,
-		} {
-			if _, err := tx.Exec(ctx, statement, string(id)); err != nil {
-				return id, err
-			}
+		if err := erase(ctx, tx, id); err != nil {
+			return id, err
 		}
 		return id, p.tell(ctx, tx, gathering.Event{Type: gathering.EventProjectDeleted, At: s.now()},
 			gathering.ProjectChangedData{Name: p.Name, By: by(ctx)}, "")
@@ -288,6 +281,22 @@ func (s *Store) Delete(ctx context.Context, id gathering.ProjectID, revision int
 		return fmt.Errorf("delete project: %w", err)
 	}
 	return nil
+}
+
+// erase removes a project with what it alone needs: its members and what is
+// left of pipelines that were deleted.
+func erase(ctx context.Context, tx *store.Tx, id gathering.ProjectID) error {
+	var failed error
+	erase := func(query string) {
+		if failed == nil {
+			_, failed = tx.Exec(ctx, query, string(id))
+		}
+	}
+	erase(`DELETE FROM pipeline_versions WHERE pipeline IN (SELECT id FROM pipelines WHERE project = $1)`)
+	erase(`DELETE FROM pipelines WHERE project = $1`)
+	erase(`DELETE FROM members WHERE project = $1`)
+	erase(`DELETE FROM projects WHERE id = $1`)
+	return failed
 }
 
 func (s *Store) changed() {

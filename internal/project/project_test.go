@@ -314,17 +314,24 @@ func TestWhatAProjectHolds(t *testing.T) {
 		}
 		pipelines := &pipeline.Store{DB: db, Now: o.Now}
 		def := &gathering.Definition{Name: "p", Nodes: []gathering.Node{{ID: "start", Kind: "trigger"}}}
-		if _, err := pipelines.Save(o.ctx, "full", def); err != nil {
+		p, err := pipelines.Save(o.ctx, "full", def)
+		if err != nil {
 			t.Fatal(err)
 		}
 		wantKind(t, o.Delete(o.ctx, "full", 0), gathering.KindConflict, "holds pipelines or runs")
 		change(t, db, `INSERT INTO runs (id, project, pipeline, version, state, epoch, inbox, crashes, priority, queue, labels, root_run, depth, min_engine, created_at)
 			SELECT 'run_1', project, id, 1, 'completed', 1, 0, 0, 0, 'q', '{}', 'run_1', 0, 1, 1 FROM pipelines WHERE project = 'full'`)
-		change(t, db, `DELETE FROM pipelines WHERE project = 'full'`)
+		if err := pipelines.Delete(o.ctx, p.ID, 0); err != nil {
+			t.Fatal(err)
+		}
 		wantKind(t, o.Delete(o.ctx, "full", 0), gathering.KindConflict, "holds pipelines or runs")
 		change(t, db, `DELETE FROM runs`)
 		if err := o.Delete(o.ctx, "full", 0); err != nil {
 			t.Fatal(err)
+		}
+		var left int
+		if err := db.Read().QueryRow(o.ctx, `SELECT (SELECT count(*) FROM pipelines) + (SELECT count(*) FROM pipeline_versions)`).Scan(&left); err != nil || left > 0 {
+			t.Errorf("%d rows are left of the pipeline, %v", left, err)
 		}
 		o.create("full")
 		if members, err := o.Members(o.ctx, "full", "", 10); err != nil || len(members) > 0 {

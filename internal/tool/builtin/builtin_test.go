@@ -209,7 +209,7 @@ func TestUnavailable(t *testing.T) {
 		"git.log": {}, "git.diff": {"from": "HEAD"},
 	} {
 		b.refuse(name, args, gathering.KindUnavailable,
-			"the run has no workspace; set the directory it works in (--workspace, GATHERING_WORKSPACE)")
+			"the run has no workspace: runs that a service starts have none, gathering run has its --workspace")
 	}
 	b.workspace = filepath.Join(b.out, "gone")
 	b.refuse("files.list", nil, gathering.KindUnavailable, "the workspace cannot be opened")

@@ -120,7 +120,7 @@ func (t *trees) openOut(name string) (*place, error) {
 func workspace(call tool.Call) (string, error) {
 	if call.Workspace == "" {
 		return "", gathering.NewError(gathering.KindUnavailable,
-			"the run has no workspace; set the directory it works in (--workspace, GATHERING_WORKSPACE)")
+			"the run has no workspace: runs that a service starts have none, gathering run has its --workspace")
 	}
 	dir, err := filepath.EvalSymlinks(call.Workspace)
 	if err == nil && !filepath.IsAbs(dir) {
