@@ -35,8 +35,22 @@ demo: build ## build, then run the demo pipeline over this directory
 	bin/gathering demo .
 
 .PHONY: build
-build: ## bin/gathering
+build: dashboard ## bin/gathering, with the dashboard where there is Node.js
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gathering ./cmd/gathering
+
+# What the dashboard is built of. Its client is made of the API's document.
+WEB := $(shell find web -type f -not -path 'web/node_modules/*' 2>/dev/null) $(wildcard internal/api/*.go *.go)
+DASHBOARD := internal/web/dist/app/index.html.gz
+
+.PHONY: dashboard
+dashboard:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(DASHBOARD); else \
+		echo 'there is no Node.js (npm): the program is built without its dashboard' >&2; fi
+
+$(DASHBOARD): $(WEB)
+	@scripts/deps.sh packages web
+	go run web/openapi.go >web/openapi.json
+	cd web && npm run --silent generate && npm run --silent build -- --logLevel warn
 
 .PHONY: deps
 deps: ## see to git, a C compiler, PostgreSQL's and Redis' programs; install what is missing

@@ -7,6 +7,7 @@
 #   scripts/deps.sh                 checks, installs what is missing, says what it found
 #   scripts/deps.sh install NAME…   installs distribution packages and nothing else (needs root)
 #   scripts/deps.sh databases       says which databases the tests use
+#   scripts/deps.sh packages DIR    installs the npm packages of a directory
 #
 # Nothing to do is the usual case and changes nothing. TEST_DATABASE_URL names
 # a PostgreSQL server to test on instead, and TEST_REDIS_URL a Redis; then no
@@ -195,6 +196,11 @@ npm_packages() {
 		cp "$1/package-lock.json" "$1/node_modules/.installed-lock"
 	fi
 }
+
+if [ "${1:-}" = packages ]; then
+	npm_packages "${2:?of which directory}"
+	exit
+fi
 
 have go || fail "go is missing. Install Go $(sed -n 's/^go //p' go.mod) or later: https://go.dev/doc/install"
 go list -m >/dev/null || fail "this Go cannot build the module. Install Go $(sed -n 's/^go //p' go.mod) or later: https://go.dev/doc/install"

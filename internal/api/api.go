@@ -57,6 +57,12 @@ type Options struct {
 	// Streams and StreamsEach are how many streams may be open at a time, of all
 	// and of one user; 4000 and 200.
 	Streams, StreamsEach int
+	// Dashboard answers what no route is for: pages and what belongs to them. Nil
+	// has none.
+	Dashboard http.Handler
+	// Path is where a proxy serves all of this, as "/gathering". A request may
+	// come with it or without. "" is the root.
+	Path string
 	// Ready reports whether the service takes work; nil is always.
 	Ready func(ctx context.Context) error
 }
@@ -109,6 +115,11 @@ func (a *API) noRoute(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := a.mux.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host}); pattern != elsewhere {
 			allowed = append(allowed, method)
 		}
+	}
+	read := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if len(allowed) == 0 && read && a.Dashboard != nil && !strings.HasPrefix(r.URL.Path, Prefix+"/") {
+		a.Dashboard.ServeHTTP(w, r)
+		return
 	}
 	if len(allowed) == 0 {
 		httpx.WriteProblem(w, r, gathering.NewError(gathering.KindNotFound, "there is no such route"))
@@ -177,7 +188,26 @@ func (a *API) Public() http.Handler {
 	}
 	next = compressed(next)
 	next = httpx.Secure(next, httpx.Policy{Proxies: a.Proxies})
-	return httpx.Log(next, a.Logger, a.Proxies)
+	return httpx.Log(a.below(next), a.Logger, a.Proxies)
+}
+
+// below serves under the path at which a proxy does, whether or not the proxy
+// takes that off.
+func (a *API) below(next http.Handler) http.Handler {
+	if a.Path == "" {
+		return next
+	}
+	stripped := http.StripPrefix(a.Path, next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == a.Path:
+			http.Redirect(w, r, a.Path+"/", http.StatusPermanentRedirect)
+		case strings.HasPrefix(r.URL.Path, a.Path+"/"):
+			stripped.ServeHTTP(w, r)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
 }
 
 // Local is the routes for who owns the data.

@@ -123,8 +123,8 @@ func (a *API) byCookies(ctx context.Context, g auth.Grant) *signedIn {
 	out := a.byTokens(g)
 	out.Body.AccessToken, out.Body.RefreshToken = "", ""
 	out.SetCookie = []string{
-		a.cookie(ctx, crumb{name: accessCookie, value: g.Access, path: "/"}, g.Expires),
-		a.cookie(ctx, crumb{name: refreshCookie, value: g.Refresh, path: Prefix + "/auth"}, g.Session.ExpiresAt),
+		a.cookie(ctx, crumb{name: accessCookie, value: g.Access, path: a.Path + "/"}, g.Expires),
+		a.cookie(ctx, crumb{name: refreshCookie, value: g.Refresh, path: a.Path + Prefix + "/auth"}, g.Session.ExpiresAt),
 	}
 	return out
 }
@@ -177,8 +177,8 @@ func (a *API) ended(ctx context.Context) *ended {
 		return &ended{}
 	}
 	return &ended{[]string{
-		a.cookie(ctx, crumb{name: accessCookie, path: "/"}, time.Time{}),
-		a.cookie(ctx, crumb{name: refreshCookie, path: Prefix + "/auth"}, time.Time{}),
+		a.cookie(ctx, crumb{name: accessCookie, path: a.Path + "/"}, time.Time{}),
+		a.cookie(ctx, crumb{name: refreshCookie, path: a.Path + Prefix + "/auth"}, time.Time{}),
 	}}
 }
 

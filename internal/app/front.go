@@ -18,6 +18,7 @@ import (
 	"gathering/internal/ratelimit"
 	"gathering/internal/settings"
 	"gathering/internal/watch"
+	"gathering/internal/web"
 )
 
 // FrontOptions say how the front door is. The zero value of a field means the
@@ -29,6 +30,7 @@ type FrontOptions struct {
 	Proxies              httpx.Proxies // none
 	Hosts                *httpx.Hosts  // any name
 	Cost                 auth.Cost     // of checking a password
+	Path                 string        // where a proxy serves it, as /gathering; the root
 	Streams, StreamsEach int           // that may be open at a time, of all and of one user; 4000 and 200
 	// Retention is how long audit entries are kept; 0 is for ever. It and the
 	// limits hold until an administrator sets them.
@@ -151,6 +153,11 @@ func (a *App) OpenFront(ctx context.Context, o FrontOptions) (*Front, error) {
 		return nil, err
 	}
 	a.Projects.Changed = f.Auth.Forget
+	pages, err := web.New(o.Path)
+	if err != nil {
+		limiter.Close()
+		return nil, err
+	}
 	watching, err := watch.New(a.DB, a.Runs, a.Deltas)
 	if err != nil {
 		limiter.Close()
@@ -165,6 +172,7 @@ func (a *App) OpenFront(ctx context.Context, o FrontOptions) (*Front, error) {
 		DB: a.DB, Auth: f.Auth, Projects: a.Projects, Launcher: a.Launcher, Circuits: a.Circuits, Breakers: a.Breakers, Providers: f.providers,
 		Repeats: f.repeats, Watch: watching, Ring: ring, Anchor: f.sealer.Anchor, Limiter: limiter, Settings: f.settings, Logger: a.options.Logger,
 		Now: a.options.Now, Version: o.Version, Proxies: o.Proxies, Hosts: o.Hosts, Ready: o.Ready, Streams: o.Streams, StreamsEach: o.StreamsEach,
+		Dashboard: pages, Path: o.Path,
 	})
 	return f, nil
 }

@@ -55,11 +55,11 @@ func (c *demoCmd) Run(ctx context.Context, s *shell) error {
 		return err
 	}
 	if left, _ := s.Lookup("DEMO_EXIT"); err == nil && left == "" && s.Terminal != nil {
-		s.say("\nThe service goes on until Ctrl-C; /docs tells what it can be asked.")
+		s.say("\nThe service goes on until Ctrl-C.")
 		err = serve.Run(ctx, serve.Options{
 			App: s.appOptions(), Addr: "127.0.0.1:8080", Other: true, Signals: s.Signals, Say: s.tell,
 			Worker: run.WorkerOptions{Host: s.Host, PID: s.PID, Version: s.Version, Beat: s.Beat},
-			Front:  app.FrontOptions{Version: s.Version},
+			Front:  app.FrontOptions{Version: s.Version}, Page: "/runs/" + string(report.Run),
 		})
 	}
 	return errors.Join(err, code(outcome(report.State)))

@@ -90,6 +90,7 @@ type serveCmd struct {
 	TLSCert     string         `placeholder:"FILE" help:"Certificate of the service, PEM; without it, it speaks plain HTTP."`
 	TLSKey      string         `placeholder:"FILE" help:"Key of the certificate, PEM."`
 	Proxies     string         `placeholder:"CIDR,…" help:"Proxies that are believed when they say where a request comes from."`
+	Path        string         `placeholder:"/PATH" help:"Where a proxy serves it, if not at the root of its host."`
 	Hosts       string         `placeholder:"NAME,…" help:"Names by which the service may be asked. Default: any, or on a loopback address those of loopback."`
 	Redis       string         `placeholder:"URL" help:"Share rate limits between instances: redis://…"`
 	LimitSignIn ratelimit.Rate `default:"10/min" help:"How often somebody may try to sign in, from one network."`
@@ -113,7 +114,7 @@ func (c *serveCmd) Run(ctx context.Context, s *shell) error {
 		Names: c.Hosts, Say: s.tell,
 		Worker: run.WorkerOptions{Host: s.Host, PID: s.PID, Version: s.Version, Beat: s.Beat},
 		Front: app.FrontOptions{
-			Version: s.Version, Proxies: proxies, Redis: c.Redis, Retention: c.AuditKept, Streams: c.Streams, StreamsEach: c.StreamsEach,
+			Version: s.Version, Path: c.Path, Proxies: proxies, Redis: c.Redis, Retention: c.AuditKept, Streams: c.Streams, StreamsEach: c.StreamsEach,
 			Limits: app.Limits{SignIn: c.LimitSignIn, Write: c.LimitWrite, Read: c.LimitRead, Token: c.LimitToken},
 		},
 	}

@@ -56,6 +56,7 @@ func floors() []floor {
 		{height: 2, path: "internal/definition", about: "pipeline files: parsing, every check, canonical form", only: []string{"", "internal/expr", "internal/schema"}},
 		{height: 2, path: "internal/llm", about: "the names of models and who provides them"},
 		{height: 2, path: "internal/tool", about: "typed functions with a schema: registry and validation"},
+		{height: 2, path: "internal/web", about: "the dashboard, as it was built", only: []string{"", "internal/httpx"}},
 		{height: 1, path: "internal/assign", about: "sets values within JSON, as a command line gives them", only: []string{""}},
 		{height: 1, path: "internal/codec", about: "the form in which documents are stored", only: []string{}},
 		{height: 1, path: "internal/httpx", about: "what every request needs before any route: address, request ID, access log, problems, headers, deadlines, event streams", only: []string{""}},

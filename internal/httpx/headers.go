@@ -7,16 +7,9 @@ import (
 	"time"
 )
 
-// Content security policies.
-const (
-	// CSPNone lets an answer load nothing and be shown in nothing. It is that
-	// of every answer that does not choose another.
-	CSPNone = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-	// CSPSelf lets a page load its own scripts, styles, fonts and images and
-	// ask this service, and nobody else; nothing inline runs.
-	CSPSelf = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; " +
-		"connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
+// CSPNone lets an answer load nothing and be shown in nothing. It is the content
+// security policy of every answer that does not choose another.
+const CSPNone = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // SetCSP chooses the content security policy of an answer that has not begun.
 func SetCSP(w http.ResponseWriter, policy string) {

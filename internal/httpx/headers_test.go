@@ -29,8 +29,9 @@ func TestSecure(t *testing.T) {
 	t.Parallel()
 	const hsts = "Strict-Transport-Security"
 	trusting := httpx.Policy{Proxies: proxies(t, "10.0.0.0/8")}
+	const own = "default-src 'none'; script-src 'self'"
 	page := func(w http.ResponseWriter, _ *http.Request) {
-		httpx.SetCSP(w, httpx.CSPSelf)
+		httpx.SetCSP(w, own)
 		w.Header().Set("Cache-Control", "max-age=60")
 		w.WriteHeader(http.StatusOK)
 	}
@@ -45,7 +46,7 @@ func TestSecure(t *testing.T) {
 		"a client's claim":    {trusting, api, request("GET", "/", direct, proto, "https"), nil},
 		"a proxy's word":      {trusting, api, request("GET", "/", near, proto, "https"), map[string]string{hsts: "max-age=31536000"}},
 		"for less":            {httpx.Policy{Proxies: trusting.Proxies, HSTS: time.Hour}, api, request("GET", "/", near, proto, "https"), map[string]string{hsts: "max-age=3600"}},
-		"a page":              {trusting, page, request("GET", "/", direct), map[string]string{"Content-Security-Policy": httpx.CSPSelf, "Cache-Control": "max-age=60"}},
+		"a page":              {trusting, page, request("GET", "/", direct), map[string]string{"Content-Security-Policy": own, "Cache-Control": "max-age=60"}},
 		"from another origin": {trusting, api, request("GET", "/", direct, "Origin", "https://evil.example"), nil},
 		"preflight": {
 			trusting, api,

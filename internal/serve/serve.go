@@ -19,8 +19,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	neturl "net/url"
 	"os"
+	"path"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -32,6 +35,7 @@ import (
 	"gathering/internal/remote"
 	"gathering/internal/run"
 	"gathering/internal/store"
+	"gathering/internal/web"
 )
 
 // Options say how the service is. The zero value of a field means the default
@@ -51,6 +55,8 @@ type Options struct {
 	Signals <-chan os.Signal
 	// Say tells people something on a line. Nil tells nobody.
 	Say func(format string, args ...any)
+	// Page is the one of the dashboard that people are led to, as "/runs/run_1".
+	Page string
 	// Ready is called once the service answers, with its URL. Nil calls nobody.
 	Ready func(url string)
 }
@@ -136,6 +142,10 @@ func (s *service) open(ctx context.Context) (err error) {
 	if s.tls, err = s.certificate(); err != nil {
 		return err
 	}
+	if at := s.Front.Path; at != "" && (path.Clean(at) != at || at[0] != '/' || strings.Trim(at, pathLetters) != "" || len(at) == 1) {
+		return gathering.NewError(gathering.KindInvalid, "the path of the service cannot be used").
+			WithFields(gathering.FieldError{Field: "path", Problem: "must be as /gathering: letters, digits, _, - and . between slashes, and none at its end"})
+	}
 	if s.app, err = app.Open(ctx, s.App); err != nil {
 		return err
 	}
@@ -178,6 +188,9 @@ func (s *service) open(ctx context.Context) (err error) {
 	s.serve(lasting, code)
 	return nil
 }
+
+// pathLetters are what the path of the service is made of.
+const pathLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./"
 
 // certificate reads what TLS takes, or nothing for plain HTTP.
 func (s *service) certificate() (*tls.Config, error) {
@@ -282,9 +295,15 @@ func (s *service) serve(ctx context.Context, code string) {
 	})
 	url := scheme + "://" + s.listener.Addr().String()
 	s.Say("listening on %s", url)
-	if code != "" {
+	switch {
+	case code != "":
 		s.Say("there is no administrator yet; the set-up code is %s:", code)
+		if web.Built() {
+			s.Say("  open %s%s/set-up?next=%s#%s, or", url, s.Front.Path, neturl.QueryEscape(cmp.Or(s.Page, "/")), code)
+		}
 		s.Say(`  curl -H 'Content-Type: application/json' %s/api/v1/setup -d '{"code": "%s", "email": "you@example.com", "password": "…"}'`, url, code)
+	case s.Page != "" && web.Built():
+		s.Say("  open %s%s%s", url, s.Front.Path, s.Page)
 	}
 	if s.Ready != nil {
 		s.Ready(url)

@@ -1,0 +1,77 @@
+import type { QueryClient, QueryKey } from "@tanstack/react-query";
+import { useSyncExternalStore } from "react";
+import { follow, type Link, type Told } from "./stream";
+
+// Every query's key begins with a noun. An event of that noun has it asked for
+// again, soon, and not more often than the reader's share of requests bears.
+const nouns: Record<string, string[]> = {
+  run: ["runs", "overview", "dead-letters"],
+  node: ["overview"],
+  pipeline: ["pipelines"],
+  project: ["projects"],
+  user: ["users"],
+  token: ["tokens"],
+  provider: ["providers", "models"],
+  settings: ["settings"],
+  breaker: ["breakers", "overview"],
+  auth: ["sessions"],
+};
+
+const soonest = 3_000; // between two times that a key is asked for again
+
+let link: Link = "open";
+const watchers = new Set<() => void>();
+
+function become(next: Link): void {
+  link = next;
+  for (const w of watchers) w();
+}
+
+// useLink is whether the page hears of what happens.
+export function useLink(): Link {
+  return useSyncExternalStore(
+    (changed) => {
+      watchers.add(changed);
+      return () => watchers.delete(changed);
+    },
+    () => link,
+  );
+}
+
+// live has what is shown follow what happens, until stop is called.
+export function live(queries: QueryClient): () => void {
+  const due = new Map<string, ReturnType<typeof setTimeout>>();
+  const asked = new Map<string, number>();
+  const refetch = (key: string) => {
+    if (due.has(key)) return;
+    const wait = Math.max(150, (asked.get(key) ?? 0) + soonest - Date.now());
+    due.set(
+      key,
+      setTimeout(() => {
+        due.delete(key);
+        asked.set(key, Date.now());
+        void queries.invalidateQueries({ queryKey: [key] as QueryKey });
+      }, wait),
+    );
+  };
+  const tell = (events: Told[]) => {
+    for (const e of events) {
+      if (e.type === "snapshot") void queries.invalidateQueries();
+      for (const key of nouns[e.type.split(".")[0] ?? ""] ?? []) refetch(key);
+    }
+  };
+  let lost = false;
+  const stop = follow({
+    path: "/events",
+    tell,
+    link: (state) => {
+      if (state === "open" && lost) void queries.invalidateQueries();
+      lost = state !== "open";
+      become(state);
+    },
+  });
+  return () => {
+    stop();
+    for (const timer of due.values()) clearTimeout(timer);
+  };
+}

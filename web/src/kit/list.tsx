@@ -1,0 +1,96 @@
+import type { InfiniteData, UseInfiniteQueryResult } from "@tanstack/react-query";
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { Fragment, type ReactNode, useEffect, useRef } from "react";
+import { Button } from "./button";
+import { Fault, Loading } from "./note";
+
+interface Page<T> {
+  items: T[];
+  next_cursor?: string | undefined;
+}
+
+// pages is what every list of pages is asked for with.
+export const pages = {
+  initialPageParam: "",
+  getNextPageParam: (last: { next_cursor?: string | undefined }) => last.next_cursor || undefined,
+};
+
+interface ListProps<T> {
+  query: UseInfiniteQueryResult<InfiniteData<Page<T>>>;
+  label: string; // of the table, for who cannot see it
+  head: ReactNode; // cells of the head
+  columns: number;
+  row: (item: T) => ReactNode; // cells of a row
+  id: (item: T) => string;
+  empty: ReactNode;
+  height?: number; // of a row, in pixels
+}
+
+// List is a table of as many rows as there are: those that can be seen are
+// drawn, and more pages are read as somebody comes to their end.
+export function List<T>({ query, label, head, columns, row, id, empty, height = 41 }: ListProps<T>) {
+  const port = useRef<HTMLDivElement>(null);
+  const items = query.data?.pages.flatMap((p) => p.items) ?? [];
+  const rows = useVirtualizer({
+    count: items.length,
+    getScrollElement: () => port.current,
+    estimateSize: () => height,
+    overscan: 12,
+    getItemKey: (i) => id(items[i] as T),
+  });
+  const drawn = rows.getVirtualItems();
+  const end = drawn.at(-1)?.index ?? -1;
+  const { hasNextPage, isFetchingNextPage, fetchNextPage } = query;
+  useEffect(() => {
+    if (hasNextPage && !isFetchingNextPage && end >= items.length - 20) void fetchNextPage();
+  }, [hasNextPage, isFetchingNextPage, fetchNextPage, end, items.length]);
+  if (query.isPending) return <Loading />;
+  if (query.isError && items.length === 0) return <Fault error={query.error} retry={() => void query.refetch()} />;
+  if (items.length === 0) return empty;
+  const before = drawn[0]?.start ?? 0;
+  const after = rows.getTotalSize() - (drawn.at(-1)?.end ?? 0);
+  return (
+    <div ref={port} className="max-h-full overflow-auto rounded-lg border bg-card">
+      <table className="table" aria-label={label} aria-rowcount={hasNextPage ? -1 : items.length}>
+        <thead className="sticky top-0 z-10 bg-card">
+          <tr>{head}</tr>
+        </thead>
+        <tbody>
+          {before > 0 && <Gap columns={columns} height={before} />}
+          {drawn.map((d) => (
+            <tr key={d.key} ref={rows.measureElement} data-index={d.index} aria-rowindex={d.index + 1}>
+              {row(items[d.index] as T)}
+            </tr>
+          ))}
+          {after > 0 && <Gap columns={columns} height={after} />}
+        </tbody>
+      </table>
+      {query.isFetchNextPageError && (
+        <div className="flex items-center gap-3 p-3 text-bad">
+          The next page could not be read.
+          <Button small onClick={() => void fetchNextPage()}>
+            Try again
+          </Button>
+        </div>
+      )}
+      {isFetchingNextPage && <Loading what="Reading more" />}
+    </div>
+  );
+}
+
+function Gap({ columns, height }: { columns: number; height: number }) {
+  return (
+    <tr aria-hidden>
+      <td colSpan={columns} style={{ height, padding: 0, border: 0 }} />
+    </tr>
+  );
+}
+
+// Cells are the heads of columns.
+export function Cells({ of }: { of: string[] }) {
+  return of.map((name) => (
+    <Fragment key={name}>
+      <th scope="col">{name}</th>
+    </Fragment>
+  ));
+}
