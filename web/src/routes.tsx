@@ -1,6 +1,15 @@
 import type { QueryClient } from "@tanstack/react-query";
-import { createRootRouteWithContext, createRoute, Link, lazyRouteComponent, Outlet } from "@tanstack/react-router";
+import {
+  createRootRouteWithContext,
+  createRoute,
+  Link,
+  lazyRouteComponent,
+  Outlet,
+  redirect,
+} from "@tanstack/react-router";
 import { meQuery } from "./api/me";
+import { asProblem } from "./api/problem";
+import { maySession } from "./api/session";
 import { Empty } from "./kit/note";
 
 const root = createRootRouteWithContext<{ queries: QueryClient }>()({
@@ -48,7 +57,15 @@ const setUp = createRoute({
 const inside = createRoute({
   getParentRoute: () => root,
   id: "inside",
-  loader: ({ context }) => context.queries.ensureQueryData(meQuery),
+  loader: async ({ context, location }) => {
+    const away = redirect({ to: "/sign-in", search: location.pathname === "/" ? {} : { next: location.href } });
+    if (!maySession()) throw away;
+    try {
+      await context.queries.ensureQueryData(meQuery);
+    } catch (e) {
+      throw asProblem(e).status === 401 ? away : e;
+    }
+  },
   component: lazyRouteComponent(() => import("./shell/shell"), "Shell"),
 });
 

@@ -6,6 +6,7 @@ import { lazy, Suspense, useEffect, useState } from "react";
 import { api } from "@/api/client";
 import { live, useLink } from "@/api/live";
 import { useMay, useMe } from "@/api/me";
+import { noteSession } from "@/api/session";
 import { Button, IconButton } from "@/kit/button";
 import { cx } from "@/kit/class";
 import { Loading } from "@/kit/note";
@@ -148,6 +149,7 @@ function Person() {
   const leave = async () => {
     await api.POST("/api/v1/auth/logout").catch(() => {}); // a session that is over already has ended as well
     queries.clear();
+    noteSession(false);
     await navigate({ to: "/sign-in" });
   };
   return (

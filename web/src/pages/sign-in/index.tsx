@@ -3,6 +3,7 @@ import { Link, useNavigate, useRouter, useSearch } from "@tanstack/react-router"
 import { type FormEvent, type ReactNode, useEffect, useState } from "react";
 import { api } from "@/api/client";
 import { asProblem, type Problem } from "@/api/problem";
+import { noteSession } from "@/api/session";
 import { Button } from "@/kit/button";
 import { Field } from "@/kit/field";
 import { Fault } from "@/kit/note";
@@ -35,6 +36,7 @@ function useEntry(next: string | undefined) {
     try {
       await ask();
       queries.clear();
+      noteSession(true);
       // What stands in the address may be of anybody's making: only pages of this dashboard are gone to.
       if (next?.startsWith("/") && !next.startsWith("//")) router.history.push(next);
       else await navigate({ to: "/" });
