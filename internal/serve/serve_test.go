@@ -342,6 +342,18 @@ func TestNamesThatAreNone(t *testing.T) {
 	r.asks(200, "GET", "/readyz", "")
 }
 
+func TestPathThatIsNone(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"gathering", "/", "/a/", "//a", "/a//b", "/a/../b", "/a b", `/"`, "/ä"} {
+		s := newStand(t)
+		o := s.options()
+		o.Front.Path = at
+		if err := s.refuses(o); gathering.KindOf(err) != gathering.KindInvalid || !strings.Contains(err.Error(), "path: must be as /gathering") {
+			t.Errorf("%q: got %v", at, err)
+		}
+	}
+}
+
 // TestDirectoryThatIsHeld runs a second service on a data directory.
 func TestDirectoryThatIsHeld(t *testing.T) {
 	t.Parallel()
