@@ -6,9 +6,11 @@ import { follow, type Link, type Told } from "./stream";
 // again, soon, and not more often than the reader's share of requests bears.
 const nouns: Record<string, string[]> = {
   run: ["runs", "overview", "dead-letters"],
-  node: ["overview"],
+  "node.unknown": ["overview"],
+  "node.decided": ["overview"],
   pipeline: ["pipelines"],
   project: ["projects"],
+  member: ["projects", "members"],
   user: ["users"],
   token: ["tokens"],
   provider: ["providers", "models"],
@@ -16,6 +18,9 @@ const nouns: Record<string, string[]> = {
   breaker: ["breakers", "overview"],
   auth: ["sessions"],
 };
+
+// Of what happens within runs, of which there is much, only what is shown of all of them is listened to.
+const types = Object.keys(nouns).map((noun) => (noun.includes(".") ? noun : `${noun}.*`));
 
 const soonest = 3_000; // between two times that a key is asked for again
 
@@ -57,12 +62,12 @@ export function live(queries: QueryClient): () => void {
   const tell = (events: Told[]) => {
     for (const e of events) {
       if (e.type === "snapshot") void queries.invalidateQueries();
-      for (const key of nouns[e.type.split(".")[0] ?? ""] ?? []) refetch(key);
+      for (const key of nouns[e.type] ?? nouns[e.type.split(".")[0] ?? ""] ?? []) refetch(key);
     }
   };
   let lost = false;
   const stop = follow({
-    path: "/events",
+    path: `/events?type=${types.join(",")}`,
     tell,
     link: (state) => {
       if (state === "open" && lost) void queries.invalidateQueries();
