@@ -39,7 +39,7 @@ build: dashboard ## bin/gathering, with the dashboard where there is Node.js
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gathering ./cmd/gathering
 
 # What the dashboard is built of. Its client is made of the API's document.
-WEB := $(shell find web -type f -not -path 'web/node_modules/*' 2>/dev/null) $(wildcard internal/api/*.go *.go)
+WEB := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/e2e/*' -not -name '*.test.ts*' 2>/dev/null) $(wildcard internal/api/*.go *.go)
 DASHBOARD := internal/web/dist/app/index.html.gz
 
 .PHONY: dashboard

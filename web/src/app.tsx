@@ -1,7 +1,6 @@
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { createRouter, RouterProvider } from "@tanstack/react-router";
 import { base } from "./api/base";
-import { meQuery } from "./api/me";
 import { asProblem } from "./api/problem";
 import { noteSession, onSessionEnd } from "./api/session";
 import { Fault, Loading } from "./kit/note";
@@ -39,13 +38,13 @@ declare module "@tanstack/react-router" {
   }
 }
 
-onSessionEnd(() => {
+onSessionEnd(async () => {
   noteSession(false);
-  if (queries.getQueryData(meQuery.queryKey)) queries.clear();
   const { pathname, href } = router.state.location;
   if (pathname !== "/sign-in" && pathname !== "/set-up") {
-    void router.navigate({ to: "/sign-in", search: pathname === "/" ? {} : { next: href } });
+    await router.navigate({ to: "/sign-in", search: pathname === "/" ? {} : { next: href } });
   }
+  queries.clear(); // now that no page asks for anything again
 });
 
 export function App() {

@@ -39,9 +39,10 @@ export function Ago({ at }: { at: string | undefined | null }) {
 
 // Took is how long something took, or takes so far.
 export function Took({ from, to }: { from: string | undefined | null; to?: string | undefined | null }) {
-  return from ? to ? <>{span(Date.parse(to) - Date.parse(from))}</> : <Ticking from={from} /> : <>–</>;
+  if (!from) return "–";
+  return to ? span(Date.parse(to) - Date.parse(from)) : <Ticking from={from} />;
 }
 
 function Ticking({ from }: { from: string }) {
-  return <>{span(useNow() - Date.parse(from))}</>;
+  return span(useNow() - Date.parse(from));
 }

@@ -148,9 +148,9 @@ function Person() {
   const queries = useQueryClient();
   const leave = async () => {
     await api.POST("/api/v1/auth/logout").catch(() => {}); // a session that is over already has ended as well
-    queries.clear();
     noteSession(false);
     await navigate({ to: "/sign-in" });
+    queries.clear(); // now that no page asks for anything again
   };
   return (
     <DropdownMenu.Root modal={false}>
