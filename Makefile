@@ -41,25 +41,46 @@ build: dashboard ## bin/gathering, with the dashboard where there is Node.js
 # What the dashboard is built of. Its client is made of the API's document.
 WEB := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/e2e/*' -not -name '*.test.ts*' 2>/dev/null) $(wildcard internal/api/*.go *.go)
 DASHBOARD := internal/web/dist/app/index.html.gz
+SCHEMA    := web/src/api/schema.d.ts
+# The program that the dashboard is tested with.
+E2E := .cache/gathering-e2e
 
 .PHONY: dashboard
 dashboard:
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(DASHBOARD); else \
 		echo 'there is no Node.js (npm): the program is built without its dashboard' >&2; fi
 
-$(DASHBOARD): $(WEB)
-	@scripts/deps.sh packages web
+$(DASHBOARD): $(WEB) $(SCHEMA)
+	cd web && npm run --silent build -- --logLevel warn
+
+$(SCHEMA): $(wildcard internal/api/*.go *.go) web/openapi.go | npm-packages
 	go run web/openapi.go >web/openapi.json
-	cd web && npm run --silent generate && npm run --silent build -- --logLevel warn
+	cd web && npm run --silent generate
+
+.PHONY: npm-packages
+npm-packages:
+	@scripts/deps.sh packages web
+
+.PHONY: lint-web
+lint-web: $(SCHEMA)
+	cd web && npm run --silent lint && npm run --silent types
+
+.PHONY: web
+web: deps dashboard ## the tests of the dashboard, in a browser too; its pages as pictures in web/e2e/screenshots
+	@$(MAKE) --no-print-directory lint-web
+	cd web && npm run --silent test
+	go build -o $(E2E) ./cmd/gathering
+	cd web && npm run --silent e2e
 
 .PHONY: deps
 deps: ## see to git, a C compiler, PostgreSQL's and Redis' programs; install what is missing
 	@scripts/deps.sh
 
 .PHONY: test
-test: deps ## every test, with the race detector, on SQLite, PostgreSQL and Redis; SEEDS (3000) of the simulation
+test: deps dashboard ## every test, with the race detector, on SQLite, PostgreSQL and Redis; SEEDS (3000) of the simulation; the dashboard's
 	CGO_ENABLED=1 go test -race $(RACEFLAGS) -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
 	go test -timeout $(TEST_TIMEOUT) -run '^TestSimulation$$' ./internal/run -seeds $(SEEDS)
+	@$(MAKE) --no-print-directory web
 	@scripts/deps.sh databases
 
 .PHONY: lint
@@ -67,6 +88,8 @@ lint: $(GOLANGCI) ## linters, formatting, tidy go.mod, and the rules in internal
 	$(GOLANGCI) run ./...
 	go mod tidy -diff
 	go test -count=1 ./internal/floors
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory lint-web; else \
+		echo 'there is no Node.js (npm): the dashboard is not looked at' >&2; fi
 
 .PHONY: verify
 verify: ## modules are what go.sum says, documents agree with the code
@@ -104,7 +127,7 @@ soak: deps ## SOAK_SEEDS (50000) of the simulation, the tests in random order fo
 .PHONY: clean
 clean: ## remove what was built here, not the data
 	chmod -R u+w .cache 2>/dev/null || true
-	rm -rf bin .cache
+	rm -rf bin .cache $(dir $(DASHBOARD)) $(SCHEMA) web/openapi.json
 
 $(GOLANGCI): tools/go.mod tools/go.sum
 	cd tools && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

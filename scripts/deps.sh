@@ -1,17 +1,19 @@
 #!/bin/sh
 # Sees to what the build and the tests need besides Go modules: go, git, a C
-# compiler (for go test -race), Node.js with two linters of OpenAPI documents, and
-# the server programs of PostgreSQL and Redis,
-# from which the tests start servers of their own.
+# compiler (for go test -race), Node.js with two linters of OpenAPI documents and
+# what the dashboard is made of, Chromium to test it in, and the server programs
+# of PostgreSQL and Redis, from which the tests start servers of their own.
 #
 #   scripts/deps.sh                 checks, installs what is missing, says what it found
 #   scripts/deps.sh install NAME…   installs distribution packages and nothing else (needs root)
 #   scripts/deps.sh databases       says which databases the tests use
+#   scripts/deps.sh browser         says which browser they use
 #   scripts/deps.sh packages DIR    installs the npm packages of a directory
 #
 # Nothing to do is the usual case and changes nothing. TEST_DATABASE_URL names
 # a PostgreSQL server to test on instead, and TEST_REDIS_URL a Redis; then no
-# server programs of theirs are needed.
+# server programs of theirs are needed. CHROMIUM names a browser that is not
+# found by itself.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -67,6 +69,20 @@ redis_name() {
 	fi
 }
 
+# browser prints the path of Chromium, or of what is made of it.
+browser() {
+	if [ -n "${CHROMIUM:-}" ]; then
+		command -v "$CHROMIUM"
+		return
+	fi
+	for name in chromium chromium-browser google-chrome google-chrome-stable \
+		'/Applications/Chromium.app/Contents/MacOS/Chromium' \
+		'/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'; do
+		command -v "$name" && return
+	done
+	return 1
+}
+
 c_compiler() {
 	compiler=${CC:-$(go env CC)}
 	# A compiler without the C library's headers is there and of no use.
@@ -82,6 +98,7 @@ missing() {
 	[ -n "${TEST_DATABASE_URL:-}" ] || postgres_bin >/dev/null || echo postgresql
 	[ -n "${TEST_REDIS_URL:-}" ] || redis_bin >/dev/null || echo redis
 	{ have node && have npm; } || echo node
+	browser >/dev/null || echo chromium
 }
 
 # packages translates those kinds into the packages of package manager $1.
@@ -103,6 +120,9 @@ packages() {
 		*:redis) echo redis ;;
 		brew:node) echo node ;;
 		*:node) echo nodejs npm ;;
+		apt-get:chromium) if grep -qsx ID=ubuntu /etc/os-release; then echo chromium-browser; else echo chromium; fi ;;
+		brew:chromium) echo google-chrome ;;
+		*:chromium) echo chromium ;;
 		esac
 	done | tr '\n' ' '
 }
@@ -187,6 +207,11 @@ if [ "${1:-}" = databases ]; then
 	exit
 fi
 
+if [ "${1:-}" = browser ]; then
+	browser || fail "there is no Chromium; see $self"
+	exit
+fi
+
 # npm_packages installs what package-lock.json of a directory names, unless that
 # is there already. Nothing of it is run while it is installed.
 npm_packages() {
@@ -217,4 +242,6 @@ say "$(go env GOVERSION), $(git --version | sed 's/^git version /git /'), C comp
 say "$(postgres_name)"
 say "$(redis_name)"
 npm_packages tools/openapi
-say "Node.js $(node --version), Redocly and Spectral in tools/openapi"
+npm_packages web
+say "Node.js $(node --version), with packages in tools/openapi and web"
+say "$("$(browser)" --version 2>/dev/null | sed 's/ *$//'), program $(browser)"
