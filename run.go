@@ -30,6 +30,22 @@ type Run struct {
 	PipelineName string            `json:"pipeline_name,omitempty"`
 }
 
+// RunCounts is how many runs there are of what somebody may want to look at.
+type RunCounts struct {
+	Queued     int `json:"queued"`
+	Running    int `json:"running"`
+	Recovering int `json:"recovering"`
+	Waiting    int `json:"waiting"`
+	Paused     int `json:"paused"`
+	Cancelling int `json:"cancelling"`
+	// Undecided is how many of these have a node whose outcome somebody is to decide.
+	Undecided int `json:"undecided"`
+	// Dead is how many ended badly and nobody has seen to.
+	Dead int `json:"dead"`
+	// AtLeast: there are more than were counted.
+	AtLeast bool `json:"at_least,omitempty"`
+}
+
 // MaxDepth bounds how deep runs may start runs.
 const MaxDepth = 16
 
@@ -41,9 +57,11 @@ type RunFilter struct {
 	Parent   RunID
 	Root     RunID // those that this run led to, directly or through others
 	States   []RunState
-	Dead     bool  // only dead letters: those that ended badly and that nobody has seen to
-	Before   RunID // runs older than this one: the cursor of the next page
-	Limit    int   // 0 is 50, at most 501
+	Dead     bool // only dead letters: those that ended badly and that nobody has seen to
+	// Undecided: only those with a node whose outcome somebody is to decide.
+	Undecided bool
+	Before    RunID // runs older than this one: the cursor of the next page
+	Limit     int   // 0 is 50, at most 501
 }
 
 // RunReport is a run as its log tells it: where it stands and what each node

@@ -95,6 +95,7 @@ func New(o Options) *API {
 	a.runRoutes()
 	a.eventRoutes()
 	a.deadLetterRoutes()
+	a.overviewRoutes()
 	a.breakerRoutes()
 	a.catalogueRoutes()
 	a.providerRoutes()

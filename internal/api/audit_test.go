@@ -111,7 +111,7 @@ func refusedIsTold(t *testing.T, s *service) {
 		c.then = nil
 		for _, p := range []*person{s.people["viewer"], s.people["none"], token} {
 			want := o.expect(t, s, p)
-			if want == allowed || want == hidden && o.recipe.about == listing {
+			if want == allowed || want == hidden && (o.recipe.about == listing || o.recipe.about == summary) {
 				continue
 			}
 			answer := s.ask(t, p, c)

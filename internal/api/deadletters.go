@@ -36,17 +36,19 @@ func (a *API) listDeadLetters(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	dead, err := a.Launcher.Runs.DeadLetters(ctx, gathering.RunFilter{
+	letters, err := a.deadLetters(ctx, gathering.RunFilter{
 		Projects: a.only(ctx, in.Project), Before: gathering.RunID(before), Limit: in.Limit + 1,
 	})
-	if err != nil {
-		return nil, err
-	}
+	return page(letters, in.Limit, func(l DeadLetter) string { return string(l.ID) }), err
+}
+
+func (a *API) deadLetters(ctx context.Context, f gathering.RunFilter) ([]DeadLetter, error) {
+	dead, err := a.Launcher.Runs.DeadLetters(ctx, f)
 	letters := make([]DeadLetter, len(dead))
 	for i, d := range dead {
 		letters[i] = DeadLetter{d.Run, d.Failure}
 	}
-	return page(letters, in.Limit, func(l DeadLetter) string { return string(l.ID) }), nil
+	return letters, err
 }
 
 func (a *API) dismissRun(ctx context.Context, in *Steering) (*runAnswer, error) {

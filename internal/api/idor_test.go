@@ -64,6 +64,7 @@ func nothingOfOthers(t *testing.T, s *service) {
 		{as: insider, method: "GET", path: at("pipelines") + "?project=other", status: 200, want: `{"items":[]}`},
 		{as: insider, method: "GET", path: at("pipelines") + "?name=secret", status: 200, want: `{"items":[]}`},
 		{as: insider, method: "GET", path: at("dead-letters") + "?project=other", status: 200, want: `{"items":[]}`},
+		{as: insider, method: "GET", path: at("overview") + "?project=other", status: 200, want: `{"counts":{"queued":0,"running":0,"recovering":0,"waiting":0,"paused":0,"cancelling":0,"undecided":0,"dead":0},"runs":[],"dead":[],`, never: string(other.failed.ID)},
 		{as: insider, method: "GET", path: at("audit") + "?project=other", status: 200, want: `{"items":[]}`},
 		{as: insider, method: "GET", path: at("audit") + "?object=" + run, status: 200, want: `{"items":[]}`},
 		{as: insider, method: "GET", path: at("events") + "?project=other", status: 200, want: `"items":[]`},
@@ -87,6 +88,7 @@ func (s *service) listsOnly(t *testing.T, name string) {
 	}
 	own := map[string]string{
 		"list-pipelines": string(s.own.errands.ID), "list-runs": string(s.own.completed.ID), "list-dead-letters": string(s.own.failed.ID),
+		"read-overview": string(s.own.failed.ID),
 		"list-projects": "The project own", "watch": string(s.own.completed.ID),
 	}
 	for _, o := range s.operations(t) {
@@ -94,7 +96,7 @@ func (s *service) listsOnly(t *testing.T, name string) {
 			continue
 		}
 		path := o.Path
-		if want := own[o.ID]; want != "" || o.recipe.about == listing {
+		if want := own[o.ID]; o.recipe.about != summary && want != "" || o.recipe.about == listing {
 			path += "?limit=500"
 		}
 		got := s.ask(t, p, call{method: o.Method, path: path})

@@ -27,6 +27,7 @@ type subject int
 const (
 	thing   subject = iota // something that exists in a project, or everywhere
 	listing                // all that one may see
+	summary                // what there is to say of that, in one answer
 	whole                  // all there is
 )
 
@@ -286,6 +287,7 @@ func runRecipes() map[string]recipe {
 		"watch-run":          {of: ofRun(completed, "", "events")},
 		"why-run":            {of: ofRun(func(_ *testing.T, s *service) gathering.Run { return s.own.waiting }, "", "why")},
 		"list-dead-letters":  {of: always(at("dead-letters"), ""), about: listing},
+		"read-overview":      {of: always(at("overview"), ""), about: summary},
 	}
 }
 
@@ -372,7 +374,7 @@ func (a asking) expect(t *testing.T, s *service, p *person) verdict {
 	switch a.recipe.about {
 	case whole:
 		return p.expect(t, a.Action, "")
-	case listing:
+	case listing, summary:
 		best := hidden
 		for _, project := range []gathering.ProjectID{"", s.own.id, s.other.id} {
 			best = min(best, p.expect(t, a.Action, project))

@@ -81,6 +81,7 @@ func (s *service) runsAsAsked(t *testing.T) {
 		{as: "operator of own", method: http.MethodPost, path: at("pipelines", string(s.own.patient.ID), "runs"), body: `{"key":"one"}`, status: 202},
 		{as: "operator of own", method: http.MethodPost, path: at("pipelines", string(s.own.patient.ID), "runs"), body: `{"key":"one"}`, status: 409, want: "has the key"},
 		{as: "operator of own", method: http.MethodPost, path: at("pipelines", string(s.own.patient.ID), "runs"), body: `{"key":"one","on_key":"existing"}`, status: 202, want: `"state":`},
+		list("?undecided=true", string(s.own.unknown.ID), string(s.own.waiting.ID)),
 		list("?state=paused", string(s.own.paused.ID), string(s.own.completed.ID)),
 		list("?state=paused,failed", string(s.own.failed.ID), string(s.own.completed.ID)),
 		list("?state=timed_out", `"items":[]`, ""),

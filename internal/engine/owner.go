@@ -40,6 +40,7 @@ type Commit struct {
 	// run neither ends nor parks over what was asked of it before.
 	Conditional bool
 	Snapshot    *Snapshot // of the state after the events; nil is none
+	Undecided   int       // how many nodes wait for somebody to say what became of them
 }
 
 // Ending says why an owner is done with a run.
@@ -380,7 +381,7 @@ func (o *Owner) commit(ctx context.Context, c Commit) error {
 
 // NewCommit is what makes a turn durable, for a state that the turn led to.
 func NewCommit(s *State, turn Turn) Commit {
-	c := Commit{Events: turn.Events, State: s.Run, Progress: s.TakeProgress()}
+	c := Commit{Events: turn.Events, State: s.Run, Progress: s.TakeProgress(), Undecided: s.unknown}
 	for _, e := range turn.Effects {
 		switch e := e.(type) {
 		case StartChild:
@@ -392,7 +393,7 @@ func NewCommit(s *State, turn Turn) Commit {
 	}
 	if s.Run.Terminal() {
 		c.Ended = &gathering.RunEndedData{Output: s.Output, Failure: s.Failure, MayHaveActed: s.leavesOpen()}
-		c.Conditional = true
+		c.Conditional, c.Undecided = true, 0
 	}
 	return c
 }

@@ -77,6 +77,7 @@ const (
 		AND ($3 = '' OR id < $3) ORDER BY id DESC LIMIT $4`
 	AllRuns   = `SELECT ` + Columns + ` FROM runs WHERE $5 = ''` + selected
 	DeadRuns  = `SELECT ` + Columns + ` FROM runs WHERE $5 = '' AND dead_at IS NOT NULL` + selected
+	Undecided = `SELECT ` + Columns + ` FROM runs WHERE $5 = '' AND undecided > 0 AND finished_at IS NULL` + selected
 	ChildRuns = `SELECT ` + Columns + ` FROM runs WHERE parent_run = $5` + selected
 	Family    = `SELECT ` + Columns + ` FROM runs WHERE root_run = $5 AND depth > 0` + selected
 	// With the last row of each one's log, which tells how it ended.
@@ -100,6 +101,8 @@ func Runs(ctx context.Context, q store.Querier, f gathering.RunFilter, dead Dead
 	switch {
 	case f.Dead:
 		query = DeadRuns
+	case f.Undecided:
+		query = Undecided
 	case f.Parent != "":
 		query, of = ChildRuns, string(f.Parent)
 	case f.Root != "":
@@ -176,13 +179,10 @@ func (s selection) each(ctx context.Context, scan func(row store.Scanner) error)
 	if limit <= 0 {
 		limit = 50
 	}
-	projects, dead := "", ""
-	if f.Projects != nil {
-		list, err := json.Marshal(f.Projects)
-		if err != nil {
-			return fmt.Errorf("list runs: %w", err)
-		}
-		projects = string(list)
+	dead := ""
+	projects, err := listed(f.Projects)
+	if err != nil {
+		return err
 	}
 	if len(f.States) > 0 {
 		owners, err := s.dead(ctx)
@@ -200,6 +200,18 @@ func (s selection) each(ctx context.Context, scan func(row store.Scanner) error)
 		return fmt.Errorf("list runs: %w", err)
 	}
 	return nil
+}
+
+// listed are projects as the statements take them.
+func listed(projects []gathering.ProjectID) (string, error) {
+	if projects == nil {
+		return "", nil
+	}
+	list, err := json.Marshal(projects)
+	if err != nil {
+		return "", fmt.Errorf("list projects: %w", err)
+	}
+	return string(list), nil
 }
 
 // between is words between commas; "" is none.

@@ -24,12 +24,13 @@ type claimed struct {
 	crashed    bool // its former owner died
 	bounded    bool // it has a concurrency key
 	early      bool // and no place yet
+	undecided  int  // nodes that wait for a decision
 }
 
 // Whoever changed a row before it was locked is seen: PostgreSQL asks again
 // whether the row meets the conditions.
 const (
-	claimColumns = `SELECT ` + roster.Columns + `, coalesce(parent_node, ''), coalesce(concurrency_key, ''), coalesce(granted_at, 0) FROM runs
+	claimColumns = `SELECT ` + roster.Columns + `, coalesce(parent_node, ''), coalesce(concurrency_key, ''), coalesce(granted_at, 0), undecided FROM runs
 		WHERE owner IS NULL AND ready_at IS NOT NULL AND ready_at <= $1 AND min_engine <= $2 AND ($3 = '' OR root_run = $3)`
 	claimable = claimColumns + ` AND crashes < 2 AND queue = $4 ORDER BY ready_at LIMIT $5`
 	suspected = claimColumns + ` AND crashes >= 2 ORDER BY ready_at LIMIT $4`
@@ -147,7 +148,7 @@ func (c *claiming) from(ctx context.Context, p spot, limit int) ([]claimed, erro
 			granted int64
 			err     error
 		)
-		is.run, err = roster.Scan(row, &is.parentNode, &bound, &granted)
+		is.run, err = roster.Scan(row, &is.parentNode, &bound, &granted, &is.undecided)
 		is.bounded, is.early = bound != "", bound != "" && granted == 0
 		taken = append(taken, is)
 		return err

@@ -21,18 +21,19 @@ import (
 // member is one append of one run within a group commit: all of it is written
 // or nothing.
 type member struct {
-	run      gathering.Run // as its owner knows it: the owner and the epoch are the fence
-	shift    *shift        // whose lease it needs; nil for a run of nobody
-	now      time.Time
-	fresh    bool // the run itself is the last of the inserts
-	inserts  []insert
-	logs     []event.Row
-	blobs    []blob
-	update   *update
-	consumed []gathering.InboxID
-	mail     []mail
-	snapshot *snapshot
-	entries  []gathering.AuditEntry // of a fresh run alone
+	run       gathering.Run // as its owner knows it: the owner and the epoch are the fence
+	shift     *shift        // whose lease it needs; nil for a run of nobody
+	now       time.Time
+	fresh     bool // the run itself is the last of the inserts
+	inserts   []insert
+	logs      []event.Row
+	blobs     []blob
+	update    *update
+	consumed  []gathering.InboxID
+	mail      []mail
+	snapshot  *snapshot
+	undecided *int                   // how many of its nodes wait for a decision, where that has changed
+	entries   []gathering.AuditEntry // of a fresh run alone
 
 	since int64 // the age of the database when the owner's last commit was written, see [store.Guard]
 	quiet int64 // that at which the run had no mail, and no batch can have brought it any since; 0 is none
@@ -140,6 +141,7 @@ func (s *Service) write(ctx context.Context, members []*member) ([]error, error)
 	w.keepSnapshots(members)
 	w.consume(members)
 	w.updateRuns(members)
+	w.countUndecided(members)
 	w.sendMail(members)
 	w.clear(members)
 	w.audit(members)
@@ -409,6 +411,17 @@ func (w *writer) updateRuns(members []*member) {
 		dead_at = {dead_at}, crashes = CASE WHEN {progress} = 1 THEN 0 ELSE runs.crashes END
 		{from} WHERE runs.id = {id}`,
 		guarded(text("id"), text("state"), text("owner"), integer("ready_at"), integer("finished_at"), integer("dead_at"), integer("progress")), rows)
+}
+
+// countUndecided is a statement of its own: few runs ever need it.
+func (w *writer) countUndecided(members []*member) {
+	var rows [][]any
+	for i, m := range members {
+		if m.undecided != nil {
+			rows = append(rows, []any{m.number(i), string(m.run.ID), *m.undecided})
+		}
+	}
+	w.batch.Guarded(`UPDATE runs SET undecided = {undecided} {from} WHERE runs.id = {id}`, guarded(text("id"), integer("undecided")), rows)
 }
 
 func (w *writer) sendMail(members []*member) {

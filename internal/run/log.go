@@ -26,6 +26,7 @@ type runLog struct {
 	bounded    bool                   // by a concurrency key
 	fresh      *insert                // the run's row, while it is still to be inserted
 	entries    []gathering.AuditEntry // of the audit trail, that go with the row
+	undecided  int                    // as the run's row has it
 	inboxSeen  int64
 	quiet      int64           // see member
 	member     member          // of the commit that is being made
@@ -78,7 +79,7 @@ func (l *runLog) Append(ctx context.Context, c engine.Commit) error {
 		}
 		return err
 	}
-	l.run.State = c.State
+	l.run.State, l.undecided = c.State, c.Undecided
 	if c.Progress && l.run.Crashes > 0 {
 		l.run.Crashes = 0
 		l.shift.clear(l.run.ID)
@@ -144,6 +145,9 @@ func (m *member) addSnapshot(id gathering.RunID, shot *engine.Snapshot) {
 // row says what becomes of the run's own row: an insert, an update where
 // something changes that it is searched or claimed by, or nothing.
 func (l *runLog) row(m *member, c engine.Commit) {
+	if c.Undecided != l.undecided {
+		m.undecided = &c.Undecided
+	}
 	if l.fresh != nil {
 		insert := *l.fresh
 		insert.run = l.run

@@ -21,6 +21,15 @@ func (p *pipelines) pay(id string) engine.Node {
 	}}}
 }
 
+// wantUndecided holds how many runs are counted that wait for somebody's word.
+func (h *house) wantUndecided(want int) {
+	h.t.Helper()
+	c, err := h.Counts(h.t.Context(), nil)
+	if err != nil || c.Undecided != want {
+		h.t.Errorf("%d runs wait for somebody's word, %v, want %d", c.Undecided, err, want)
+	}
+}
+
 // TestOpenCallsOfChildrenAreAskedAbout has a child end over a call of unknown
 // outcome: its parent neither tries again nor is redriven before somebody says so.
 func TestOpenCallsOfChildrenAreAskedAbout(t *testing.T) {
@@ -37,10 +46,12 @@ func TestOpenCallsOfChildrenAreAskedAbout(t *testing.T) {
 		id := h.start("outer")
 		h.until(id, gathering.EventNodeUnknown, "c")
 		h.wantWhy(id, "c: it may have acted and nobody can tell")
+		h.wantUndecided(1)
 		if _, err := h.Cancel(t.Context(), id, "ann"); err != nil {
 			t.Fatal(err)
 		}
 		h.wantEnd(id, gathering.RunCancelled)
+		h.wantUndecided(0)
 		if _, err := h.Redrive(t.Context(), id, run.Again{}); gathering.KindOf(err) != gathering.KindConflict {
 			t.Errorf("redriven without a word: %v", err)
 		}
@@ -55,6 +66,12 @@ func TestOpenCallsOfChildrenAreAskedAbout(t *testing.T) {
 		if got := p.count("pay"); got != 2 {
 			t.Errorf("it was called %d times, want once more", got)
 		}
+		h.wantUndecided(1)
+		if _, err := h.Decide(t.Context(), again.ID, engine.DecideMail{Node: "c", As: engine.DecideDone, Output: []byte("1")}); err != nil {
+			t.Fatal(err)
+		}
+		h.wantEnd(again.ID, gathering.RunCompleted)
+		h.wantUndecided(0)
 	})
 }
 

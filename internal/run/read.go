@@ -36,6 +36,14 @@ func (s *Service) Runs(ctx context.Context, f gathering.RunFilter) ([]gathering.
 	return runs, err
 }
 
+// maxCounted is how many runs are counted of a kind.
+const maxCounted = 10_000
+
+// Counts counts the runs of projects; nil is all.
+func (s *Service) Counts(ctx context.Context, projects []gathering.ProjectID) (gathering.RunCounts, error) {
+	return roster.Counts(ctx, s.db.Read(), projects, maxCounted, s.deadOwners)
+}
+
 // DeadLetters returns those runs that ended badly and that nobody has seen to
 // which the filter selects, newest first, and why they did.
 func (s *Service) DeadLetters(ctx context.Context, f gathering.RunFilter) ([]roster.DeadLetter, error) {

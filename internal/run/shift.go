@@ -232,7 +232,7 @@ func (h *shift) order() (o order, next time.Time, err error) {
 // appends to any more, and says in it that the run has a new owner.
 func (h *shift) resume(c claimed) {
 	l := newRunLog(h.service, c.run)
-	l.parentNode, l.bounded, l.shift = c.parentNode, c.bounded, h
+	l.parentNode, l.bounded, l.undecided, l.shift = c.parentNode, c.bounded, c.undecided, h
 	l.subscribe()
 	if c.run.Crashes >= maxCrashes {
 		h.giveUp(l)

@@ -548,6 +548,7 @@ func (w *world) checkTables() {
 	for what, query := range map[string]string{
 		"runs have an owner":         `SELECT count(*) FROM runs WHERE owner IS NOT NULL`,
 		"runs are due":               `SELECT count(*) FROM runs WHERE ready_at IS NOT NULL`,
+		"runs wait for a decision":   `SELECT count(*) FROM runs WHERE undecided <> 0`,
 		"entries are in inboxes":     `SELECT count(*) FROM run_inbox`,
 		"times something was amiss":  `SELECT count(*) FROM sim_wrongs`,
 		"runs have a log and no row": `SELECT count(*) FROM run_log WHERE run_id NOT IN (SELECT id FROM runs)`,

@@ -26,7 +26,10 @@ func eachDatabase(t *testing.T, fn func(t *testing.T, where store.Options)) {
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	all := func(applied bool) []string {
-		return []string{fmt.Sprintf("1 00001_initial.sql %t", applied), fmt.Sprintf("2 00002_front_door.sql %t", applied)}
+		return []string{
+			fmt.Sprintf("1 00001_initial.sql %t", applied), fmt.Sprintf("2 00002_front_door.sql %t", applied),
+			fmt.Sprintf("3 00003_overview.sql %t", applied),
+		}
 	}
 	applied := func(list []store.Migration) (names []string) {
 		for _, m := range list {
@@ -101,7 +104,7 @@ func TestNewerSchema(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
-		const newer = "schema version 99, made by a newer GatheRing; this one knows versions up to 2"
+		const newer = "schema version 99, made by a newer GatheRing; this one knows versions up to 3"
 		for _, where.ReadOnly = range []bool{false, true} {
 			_, err := store.Open(t.Context(), where)
 			wantKind(t, err, gathering.KindConflict, newer)
@@ -141,8 +144,8 @@ func TestMigrateTogether(t *testing.T) {
 	}
 	var versions int
 	const query = `SELECT count(*) FROM goose_db_version WHERE version_id > 0`
-	if err := storetest.Open(t, where).Read().QueryRow(t.Context(), query).Scan(&versions); err != nil || versions != 2 {
-		t.Errorf("%d migrations were noted (%v), want 2", versions, err)
+	if err := storetest.Open(t, where).Read().QueryRow(t.Context(), query).Scan(&versions); err != nil || versions != 3 {
+		t.Errorf("%d migrations were noted (%v), want 3", versions, err)
 	}
 }
 
