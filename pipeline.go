@@ -69,6 +69,7 @@ type Node struct {
 	Idempotent   *bool                      `json:"idempotent,omitempty"`   // default: what its tool says
 	OnUnknown    OnUnknown                  `json:"on_unknown,omitempty"`   // default ask
 	OnOpen       OnOpen                     `json:"on_open,omitempty"`      // default wait
+	Position     *[2]int                    `json:"position,omitempty"`     // where it is drawn, from the left and the top; means nothing to a run
 	Config       map[string]json.RawMessage `json:"config,omitempty"`
 }
 

@@ -75,7 +75,7 @@ func (n *nodeDocument) UnmarshalJSON(data []byte) error {
 	for name, target := range map[string]any{
 		"kind": &n.Kind, "name": &n.Name, "retry": retry, "timeout": &n.Timeout,
 		"total_timeout": &n.TotalTimeout, "on_error": &n.OnError, "fallback": &n.Fallback,
-		"idempotent": &n.Idempotent, "on_unknown": &n.OnUnknown, "on_open": &n.OnOpen,
+		"idempotent": &n.Idempotent, "on_unknown": &n.OnUnknown, "on_open": &n.OnOpen, "position": &n.Position,
 	} {
 		raw, ok := fields[name]
 		if !ok {

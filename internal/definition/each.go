@@ -68,7 +68,7 @@ func (l *loader) each(d *draft, field string) {
 }
 
 // ofNodes are the fields that only nodes of the graph have.
-func ofNodes() []string { return []string{"name", "needs"} }
+func ofNodes() []string { return []string{"name", "needs", "position"} }
 
 // notInside reports what only a node of the graph can have.
 func (l *loader) notInside(d *draft) {

@@ -93,6 +93,9 @@ func encodeNode(n *gathering.Node) (json.RawMessage, error) {
 	if n.OnOpen != "" && n.OnOpen != gathering.OnOpenWait {
 		w.add("on_open", n.OnOpen)
 	}
+	if n.Position != nil {
+		w.add("position", n.Position)
+	}
 	return w.bytes()
 }
 

@@ -76,7 +76,7 @@ func (l *loader) oneOf(d *draft) {
 func (l *loader) shape(d *draft, field *Field, v *value) {
 	at := d.locate(field.Name)
 	switch field.Type {
-	case FieldTemplate, FieldRetry, FieldJSON:
+	case FieldTemplate, FieldRetry, FieldJSON, FieldPosition:
 	case FieldText:
 		l.text(at, v, MaxText)
 	case FieldObject:

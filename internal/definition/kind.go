@@ -94,6 +94,7 @@ const (
 	FieldSchema    FieldType = "schema"    // a JSON Schema
 	FieldRetry     FieldType = "retry"     // as in a [gathering.Retry]; of the common fields alone
 	FieldJSON      FieldType = "json"      // any JSON, used as it is; of the common fields alone
+	FieldPosition  FieldType = "position"  // two whole numbers; of the common fields alone
 	FieldItem      FieldType = "item"      // what expressions in the node's FieldNode call the item; "item" where it is absent
 	FieldNode      FieldType = "node"      // a node without an ID, done for each item
 )
@@ -142,6 +143,7 @@ func CommonFields() []Field {
 			Name: "on_open", Type: FieldEnum, Values: []string{"wait", "fail"},
 			Summary: "what it does while the circuit breaker of what it calls is open; wait where it is absent",
 		},
+		{Name: "position", Type: FieldPosition, Summary: "where it is drawn, [from the left, from the top]; means nothing to a run"},
 	}
 }
 

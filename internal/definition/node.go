@@ -213,6 +213,8 @@ func (l *loader) common(d *draft) {
 			d.node.OnUnknown = gathering.OnUnknown(l.enum(at, v, []string{"ask", "retry", "fail"}))
 		case "on_open":
 			d.node.OnOpen = gathering.OnOpen(l.enum(at, v, []string{"wait", "fail"}))
+		case "position":
+			d.node.Position = l.position(at, v)
 		}
 	}
 	n := &d.node
@@ -228,6 +230,22 @@ func (l *loader) common(d *draft) {
 	if n.OnOpen == gathering.OnOpenWait {
 		n.OnOpen = ""
 	}
+}
+
+// MaxPosition is how far from the origin a node may be drawn.
+const MaxPosition = 1_000_000
+
+// position reads where a node is drawn.
+func (l *loader) position(at place, v *value) *[2]int {
+	if v.kind != kindList || len(v.items) != 2 {
+		l.wrongType(at, v, "two whole numbers", "write [x, y]")
+		return nil
+	}
+	var position [2]int
+	for i, item := range v.items {
+		position[i] = l.whole(at.item(i, item.line), item, [2]int{-MaxPosition, MaxPosition})
+	}
+	return &position
 }
 
 // fallback reads the output that stands in for a failed node's.
