@@ -4,9 +4,8 @@ import { defineConfig } from "vitest/config";
 // other: each has a browser's context of its own, and all share the browser.
 export default defineConfig({
   test: {
-    root: import.meta.dirname,
-    include: ["**/*.test.ts"],
-    globalSetup: "kit/browser.ts",
+    include: ["e2e/**/*.test.ts"],
+    globalSetup: new URL("kit/browser.ts", import.meta.url).pathname,
     maxWorkers: 1,
     isolate: false,
     testTimeout: 30_000,

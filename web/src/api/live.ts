@@ -66,17 +66,21 @@ export function live(queries: QueryClient): () => void {
     }
   };
   let lost = false;
+  let begun: ReturnType<typeof setTimeout> | undefined;
   const stop = follow({
     path: `/events?type=${types.join(",")}`,
     tell,
     link: (state) => {
       if (state === "open" && lost) void queries.invalidateQueries();
+      // What was read before the stream was there may be older than where it begins.
+      if (state === "open") begun ??= setTimeout(() => void queries.invalidateQueries(), soonest);
       lost = state !== "open";
       become(state);
     },
   });
   return () => {
     stop();
+    clearTimeout(begun);
     for (const timer of due.values()) clearTimeout(timer);
   };
 }

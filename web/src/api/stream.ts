@@ -22,6 +22,9 @@ interface Options {
 // How long nothing may come before a stream is given up, in milliseconds: the
 // service says every 15 s that it is there.
 const silence = 45_000;
+// How long is waited before it is come back to: longer each time, unless it has
+// been there for a while.
+const quickest = 500;
 const slowest = 30_000;
 
 // follow reads a stream, and comes back to it wherever it breaks off, without a
@@ -34,21 +37,14 @@ export function follow(o: Options): () => void {
 
 async function keep(o: Options, signal: AbortSignal): Promise<void> {
   let last = o.after ?? "";
-  let pause = 500;
+  let pause = quickest;
   while (!signal.aborted) {
     let wait = 0;
+    const begun = Date.now();
     try {
-      const over = await read(
-        o,
-        last,
-        signal,
-        (id) => {
-          last = id;
-        },
-        () => {
-          pause = 500;
-        },
-      );
+      const over = await read(o, last, signal, (id) => {
+        last = id;
+      });
       if (over) {
         o.link?.("over");
         return;
@@ -57,10 +53,12 @@ async function keep(o: Options, signal: AbortSignal): Promise<void> {
     } catch (e) {
       if (signal.aborted) return;
       const problem = asProblem(e);
-      o.link?.(problem.passing ? "lost" : "over", problem);
-      if (!problem.passing) return;
+      const passing = problem.passing || problem.status >= 500;
+      o.link?.(passing ? "lost" : "over", problem);
+      if (!passing) return;
       wait = problem.retryAfter;
     }
+    if (Date.now() - begun > slowest) pause = quickest;
     await sleep(Math.max(wait, pause * (0.75 + Math.random() / 2)), signal);
     pause = Math.min(pause * 2, slowest);
   }
@@ -86,13 +84,7 @@ function sleep(time: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-async function read(
-  o: Options,
-  after: string,
-  signal: AbortSignal,
-  heard: (id: string) => void,
-  opened: () => void,
-): Promise<boolean> {
+async function read(o: Options, after: string, signal: AbortSignal, heard: (id: string) => void): Promise<boolean> {
   const cut = new AbortController();
   const both = AbortSignal.any([signal, cut.signal]);
   let quiet = setTimeout(() => cut.abort(), silence);
@@ -104,7 +96,6 @@ async function read(
     if (!answer.ok) throw await problemOf(answer);
     if (!answer.body) throw new Problem(0, {});
     o.link?.("open");
-    opened();
     const alive = new TransformStream<Uint8Array, Uint8Array>({
       transform(chunk, controller) {
         clearTimeout(quiet);

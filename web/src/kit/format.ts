@@ -41,8 +41,8 @@ export function ago(at: string | number, now: number): string {
 // span is how long something took, in milliseconds: "1.2 s", "3 m 5 s".
 export function span(ms: number): string {
   if (ms < 0) return "0 ms";
-  if (ms < 1_000) return `${Math.round(ms)} ms`;
-  if (ms < 10_000) return `${(ms / 1_000).toFixed(1)} s`;
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  if (ms < 9_950) return `${(ms / 1_000).toFixed(1)} s`;
   const s = Math.round(ms / 1_000);
   if (s < 60) return `${s} s`;
   if (s < 3_600) return `${Math.floor(s / 60)} m ${s % 60} s`;
