@@ -11,6 +11,7 @@ import { meQuery } from "./api/me";
 import { asProblem } from "./api/problem";
 import { maySession } from "./api/session";
 import { Empty } from "./kit/note";
+import { patient } from "./shell/patient";
 
 const root = createRootRouteWithContext<{ queries: QueryClient }>()({
   component: Outlet,
@@ -43,14 +44,20 @@ const signIn = createRoute({
   getParentRoute: () => root,
   path: "/sign-in",
   validateSearch: texts("next"),
-  component: lazyRouteComponent(() => import("./pages/sign-in"), "SignIn"),
+  component: lazyRouteComponent(
+    patient(() => import("./pages/sign-in")),
+    "SignIn",
+  ),
 });
 
 const setUp = createRoute({
   getParentRoute: () => root,
   path: "/set-up",
   validateSearch: texts("next"),
-  component: lazyRouteComponent(() => import("./pages/sign-in"), "SetUp"),
+  component: lazyRouteComponent(
+    patient(() => import("./pages/sign-in")),
+    "SetUp",
+  ),
 });
 
 // Everything else is for who is signed in.
@@ -66,103 +73,151 @@ const inside = createRoute({
       throw asProblem(e).status === 401 ? away : e;
     }
   },
-  component: lazyRouteComponent(() => import("./shell/shell"), "Shell"),
+  component: lazyRouteComponent(
+    patient(() => import("./shell/shell")),
+    "Shell",
+  ),
 });
 
 const overview = createRoute({
   getParentRoute: () => inside,
   path: "/",
-  component: lazyRouteComponent(() => import("./pages/overview"), "Overview"),
+  component: lazyRouteComponent(
+    patient(() => import("./pages/overview")),
+    "Overview",
+  ),
 });
 
 const pipelines = createRoute({
   getParentRoute: () => inside,
   path: "/pipelines",
   validateSearch: texts("project"),
-  component: lazyRouteComponent(() => import("./pages/pipelines"), "Pipelines"),
+  component: lazyRouteComponent(
+    patient(() => import("./pages/pipelines")),
+    "Pipelines",
+  ),
 });
 
 const newPipeline = createRoute({
   getParentRoute: () => inside,
   path: "/pipelines/new",
   validateSearch: texts("project"),
-  component: lazyRouteComponent(() => import("./pages/editor"), "NewPipeline"),
+  component: lazyRouteComponent(
+    patient(() => import("./pages/editor")),
+    "NewPipeline",
+  ),
 });
 
 const pipeline = createRoute({
   getParentRoute: () => inside,
   path: "/pipelines/$id",
   validateSearch: texts("tab", "version"),
-  component: lazyRouteComponent(() => import("./pages/editor"), "Editor"),
+  component: lazyRouteComponent(
+    patient(() => import("./pages/editor")),
+    "Editor",
+  ),
 });
 
 const runs = createRoute({
   getParentRoute: () => inside,
   path: "/runs",
   validateSearch: texts("state", "project", "pipeline"),
-  component: lazyRouteComponent(() => import("./pages/runs"), "Runs"),
+  component: lazyRouteComponent(
+    patient(() => import("./pages/runs")),
+    "Runs",
+  ),
 });
 
 const run = createRoute({
   getParentRoute: () => inside,
   path: "/runs/$id",
   validateSearch: texts("node", "tab", "with"),
-  component: lazyRouteComponent(() => import("./pages/run"), "RunViewer"),
+  component: lazyRouteComponent(
+    patient(() => import("./pages/run")),
+    "RunViewer",
+  ),
 });
 
 const deadLetters = createRoute({
   getParentRoute: () => inside,
   path: "/dead-letters",
-  component: lazyRouteComponent(() => import("./pages/dead-letters"), "DeadLetters"),
+  component: lazyRouteComponent(
+    patient(() => import("./pages/dead-letters")),
+    "DeadLetters",
+  ),
 });
 
 const breakers = createRoute({
   getParentRoute: () => inside,
   path: "/breakers",
-  component: lazyRouteComponent(() => import("./pages/breakers"), "Breakers"),
+  component: lazyRouteComponent(
+    patient(() => import("./pages/breakers")),
+    "Breakers",
+  ),
 });
 
 const projects = createRoute({
   getParentRoute: () => inside,
   path: "/projects",
-  component: lazyRouteComponent(() => import("./pages/projects"), "Projects"),
+  component: lazyRouteComponent(
+    patient(() => import("./pages/projects")),
+    "Projects",
+  ),
 });
 
 const project = createRoute({
   getParentRoute: () => inside,
   path: "/projects/$id",
-  component: lazyRouteComponent(() => import("./pages/projects"), "ProjectPage"),
+  component: lazyRouteComponent(
+    patient(() => import("./pages/projects")),
+    "ProjectPage",
+  ),
 });
 
 const users = createRoute({
   getParentRoute: () => inside,
   path: "/users",
-  component: lazyRouteComponent(() => import("./pages/users"), "Users"),
+  component: lazyRouteComponent(
+    patient(() => import("./pages/users")),
+    "Users",
+  ),
 });
 
 const account = createRoute({
   getParentRoute: () => inside,
   path: "/account",
-  component: lazyRouteComponent(() => import("./pages/account"), "Account"),
+  component: lazyRouteComponent(
+    patient(() => import("./pages/account")),
+    "Account",
+  ),
 });
 
 const audit = createRoute({
   getParentRoute: () => inside,
   path: "/audit",
   validateSearch: texts("actor", "action", "object"),
-  component: lazyRouteComponent(() => import("./pages/audit"), "Audit"),
+  component: lazyRouteComponent(
+    patient(() => import("./pages/audit")),
+    "Audit",
+  ),
 });
 
 const settings = createRoute({
   getParentRoute: () => inside,
   path: "/settings",
-  component: lazyRouteComponent(() => import("./pages/settings"), "Settings"),
+  component: lazyRouteComponent(
+    patient(() => import("./pages/settings")),
+    "Settings",
+  ),
 });
 
 const providers = createRoute({
   getParentRoute: () => inside,
   path: "/providers",
-  component: lazyRouteComponent(() => import("./pages/providers"), "Providers"),
+  component: lazyRouteComponent(
+    patient(() => import("./pages/providers")),
+    "Providers",
+  ),
 });
 
 export const routes = root.addChildren([

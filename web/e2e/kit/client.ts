@@ -1,22 +1,15 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import createClient, { type Client as OpenAPI } from "openapi-fetch";
 import type { components, paths } from "../../src/api/schema";
 
 export type Run = components["schemas"]["Run"];
 export type Pipeline = components["schemas"]["Pipeline"];
-type Role = components["schemas"]["NewUser"]["role"];
+export type Role = components["schemas"]["NewUser"]["role"];
 
 // data is that of an answer, which must be a success.
-async function data<T>(answer: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<T> {
+export async function data<T>(answer: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<T> {
   const { data, error, response } = await answer;
   if (!response.ok) throw new Error(`${response.url}: ${response.status} ${JSON.stringify(error)}`);
   return data as T;
-}
-
-// example is a pipeline of those that come with the program.
-export function example(name: string): string {
-  return readFileSync(join(import.meta.dirname, "../../../examples", `${name}.yaml`), "utf8");
 }
 
 // Client makes what a test finds there.
@@ -29,17 +22,23 @@ export class Client {
     return new Client(createClient<paths>({ baseUrl: url, headers: { Authorization: `Bearer ${access_token}` } }));
   }
 
-  user(email: string, role: Role, password: string) {
-    return data(this.api.POST("/api/v1/users", { body: { email, role, password } }));
-  }
-
   pipeline(source: string): Promise<Pipeline> {
     return data(this.api.POST("/api/v1/pipelines", { body: { source } }));
   }
 
-  start(pipeline: string, input?: unknown): Promise<Run> {
-    return data(
-      this.api.POST("/api/v1/pipelines/{id}/runs", { params: { path: { id: pipeline } }, body: { input } as never }),
-    ) as Promise<Run>;
+  // start runs a pipeline, and waits so long for the end of the run.
+  async start(pipeline: string, input: unknown = {}, wait = "30s"): Promise<Run> {
+    const params = { path: { id: pipeline }, query: { wait } };
+    return data<Run>(this.api.POST("/api/v1/pipelines/{id}/runs", { params, body: { input } }));
+  }
+
+  // run makes a pipeline and runs it.
+  async run(source: string, input: unknown = {}, wait = "30s"): Promise<Run> {
+    const { id } = await this.pipeline(source);
+    return this.start(id, input, wait);
+  }
+
+  state(run: string): Promise<string> {
+    return data(this.api.GET("/api/v1/runs/{id}", { params: { path: { id: run } } })).then((r) => r.state);
   }
 }

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { inject } from "vitest";
-import { Client } from "./client";
+import { Client, data, type Role } from "./client";
 
 // The first administrator of a service, and the password of all its users.
 export const admin = "ada@example.com";
@@ -46,6 +46,7 @@ export class Service {
     if (this.options.path) args.push("--path", this.options.path);
     const env: Record<string, string | undefined> = { ...process.env };
     for (const name of Object.keys(env)) if (name.startsWith("GATHERING_")) delete env[name];
+    env.GATHERING_ALLOW_PRIVATE_NETWORKS = "127.0.0.0/8";
     if (!this.options.fresh) Object.assign(env, { GATHERING_ADMIN_EMAIL: admin, GATHERING_ADMIN_PASSWORD: password });
     const child = spawn(inject("binary"), args, { env, stdio: ["ignore", "ignore", "pipe"] });
     this.process = child;
@@ -76,8 +77,16 @@ export class Service {
     await this.serve(new URL(this.url).host);
   }
 
+  // user makes a user with a role in all projects, whose name is the role's, and returns their address.
+  async user(role: Role): Promise<string> {
+    const email = `${role}@example.com`;
+    const { api } = await this.as(admin);
+    await data(api.POST("/api/v1/users", { body: { email, name: role, role, password } }));
+    return email;
+  }
+
   // as is the API as one of the users asks it.
-  as(email: string): Promise<Client> {
+  as(email = admin): Promise<Client> {
     const client = this.clients.get(email) ?? Client.signIn(this.url + (this.options.path ?? ""), email, password);
     this.clients.set(email, client);
     return client;

@@ -1,5 +1,5 @@
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
-import { password } from "./service";
+import { admin, password } from "./service";
 
 // shots is where pictures of pages are kept, for people to look at.
 export const shots = new URL("../screenshots/", import.meta.url).pathname;
@@ -67,13 +67,14 @@ export class Visitor {
   }
 
   // signIn has them be signed in, without the page for it.
-  async signIn(email: string): Promise<void> {
+  async signIn(email = admin): Promise<void> {
     const answer = await this.context.request.post(`${this.home}/api/v1/auth/login`, {
       data: { email, password, cookies: true },
     });
     if (!answer.ok()) throw new Error(`${email} cannot sign in: ${await answer.text()}`);
     await this.context.addInitScript(() => {
-      if (localStorage.getItem("signed-in") === null) localStorage.setItem("signed-in", "yes");
+      if (!location.protocol.startsWith("http") || localStorage.getItem("signed-in") !== null) return;
+      localStorage.setItem("signed-in", "yes");
     });
   }
 
@@ -81,6 +82,23 @@ export class Visitor {
   async open(path: string, page = this.page): Promise<void> {
     await page.goto(this.home + path);
     await this.settled(page);
+  }
+
+  // tab opens another page of the same browser.
+  async tab(path: string): Promise<Page> {
+    const page = await this.context.newPage();
+    await this.open(path, page);
+    return page;
+  }
+
+  // path is where they are within the dashboard.
+  get path(): string {
+    return this.page.url().slice(this.home.length);
+  }
+
+  // title waits for a page by its heading.
+  async title(name: string, page = this.page): Promise<void> {
+    await page.getByRole("heading", { name, level: 1 }).waitFor();
   }
 
   // settled waits until a page shows what it is to show.

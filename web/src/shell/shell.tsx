@@ -10,10 +10,11 @@ import { noteSession } from "@/api/session";
 import { Button, IconButton } from "@/kit/button";
 import { cx } from "@/kit/class";
 import { Loading } from "@/kit/note";
+import { patient } from "./patient";
 import { places } from "./places";
 import { setTheme, type Theme, useTheme } from "./theme";
 
-const Palette = lazy(() => import("./palette"));
+const Palette = lazy(patient(() => import("./palette")));
 
 // Shell is what is around every page.
 export function Shell() {

@@ -1,5 +1,5 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { Link, useNavigate, useRouter, useSearch } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, type ReactNode, useEffect, useState } from "react";
 import { api } from "@/api/client";
 import { asProblem, type Problem } from "@/api/problem";
@@ -28,7 +28,6 @@ function useEntry(next: string | undefined) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
   const queries = useQueryClient();
-  const router = useRouter();
   const navigate = useNavigate();
   const enter = async (ask: () => Promise<unknown>) => {
     setBusy(true);
@@ -38,8 +37,8 @@ function useEntry(next: string | undefined) {
       queries.clear();
       noteSession(true);
       // What stands in the address may be of anybody's making: only pages of this dashboard are gone to.
-      if (next?.startsWith("/") && !next.startsWith("//")) router.history.push(next);
-      else await navigate({ to: "/" });
+      const page = next?.startsWith("/") && !next.startsWith("//");
+      await navigate({ to: "/", ...(page && { href: next }) });
     } catch (e) {
       setProblem(asProblem(e));
     } finally {
