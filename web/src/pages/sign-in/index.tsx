@@ -37,8 +37,8 @@ function useEntry(next: string | undefined) {
       queries.clear();
       noteSession(true);
       // What stands in the address may be of anybody's making: only pages of this dashboard are gone to.
-      const page = next?.startsWith("/") && !next.startsWith("//");
-      await navigate({ to: "/", ...(page && { href: next }) });
+      const href = next?.startsWith("/") && !next.startsWith("//") ? next : "/";
+      await navigate({ to: "/", href });
     } catch (e) {
       setProblem(asProblem(e));
     } finally {
