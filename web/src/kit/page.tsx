@@ -17,7 +17,7 @@ export function Page({ title, about, actions, wide, children }: PageProps) {
   return (
     <div className={cx("flex min-h-full flex-col gap-4 p-4 md:p-6", wide ? "h-full" : "mx-auto max-w-6xl")}>
       <header className="flex flex-wrap items-center gap-x-4 gap-y-2">
-        <div className="min-w-0 flex-1">
+        <div className="min-w-0 grow basis-64">
           <h1 className="truncate text-lg font-semibold">{title}</h1>
           {about && <div className="text-soft">{about}</div>}
         </div>
