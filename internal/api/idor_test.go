@@ -61,6 +61,7 @@ func nothingOfOthers(t *testing.T, s *service) {
 		{as: insider, method: "GET", path: at("runs") + "?project=other", status: 200, want: `{"items":[]}`},
 		{as: insider, method: "GET", path: at("runs") + "?root=" + run, status: 200, want: `{"items":[]}`},
 		{as: insider, method: "GET", path: at("runs") + "?parent=" + run, status: 200, want: `{"items":[]}`},
+		{as: insider, method: "GET", path: at("runs") + "?pipeline=" + pipeline, status: 200, want: `{"items":[]}`},
 		{as: insider, method: "GET", path: at("pipelines") + "?project=other", status: 200, want: `{"items":[]}`},
 		{as: insider, method: "GET", path: at("pipelines") + "?name=secret", status: 200, want: `{"items":[]}`},
 		{as: insider, method: "GET", path: at("dead-letters") + "?project=other", status: 200, want: `{"items":[]}`},

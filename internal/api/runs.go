@@ -221,16 +221,19 @@ func (a *API) awaitEnd(ctx context.Context, id gathering.RunID, wait time.Durati
 type runList struct {
 	Listed
 
-	Project gathering.ProjectID  `query:"project" maxLength:"100"`
-	State   []gathering.RunState `query:"state" maxItems:"20" enum:"queued,running,recovering,waiting,paused,cancelling,completed,failed,cancelled,timed_out,budget_exhausted"`
-	Parent  gathering.RunID      `query:"parent" maxLength:"100" doc:"Only the runs that this one started."`
-	Root    gathering.RunID      `query:"root" maxLength:"100" doc:"Only the runs that this one led to."`
+	Project  gathering.ProjectID  `query:"project" maxLength:"100"`
+	State    []gathering.RunState `query:"state" maxItems:"20" enum:"queued,running,recovering,waiting,paused,cancelling,completed,failed,cancelled,timed_out,budget_exhausted"`
+	Pipeline gathering.PipelineID `query:"pipeline" maxLength:"100"`
+	Parent   gathering.RunID      `query:"parent" maxLength:"100" doc:"Only the runs that this one started."`
+	Root     gathering.RunID      `query:"root" maxLength:"100" doc:"Only the runs that this one led to."`
 
 	Undecided bool `query:"undecided" doc:"Only runs with a node whose outcome somebody is to decide."`
 }
 
 func (a *API) listRuns(ctx context.Context, in *runList) (*answer[Page[gathering.Run]], error) {
-	return a.runPage(ctx, gathering.RunFilter{Projects: a.only(ctx, in.Project), States: in.State, Parent: in.Parent, Root: in.Root, Undecided: in.Undecided}, in.Listed)
+	return a.runPage(ctx, gathering.RunFilter{
+		Projects: a.only(ctx, in.Project), Pipeline: in.Pipeline, States: in.State, Parent: in.Parent, Root: in.Root, Undecided: in.Undecided,
+	}, in.Listed)
 }
 
 func (a *API) runPage(ctx context.Context, f gathering.RunFilter, in Listed) (*answer[Page[gathering.Run]], error) {

@@ -141,6 +141,7 @@ const run = createRoute({
 const deadLetters = createRoute({
   getParentRoute: () => inside,
   path: "/dead-letters",
+  validateSearch: texts("project"),
   component: lazyRouteComponent(
     patient(() => import("./pages/dead-letters")),
     "DeadLetters",

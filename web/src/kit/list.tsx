@@ -1,6 +1,6 @@
 import type { InfiniteData, UseInfiniteQueryResult } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { Fragment, type ReactNode, useEffect, useRef } from "react";
+import { Fragment, type KeyboardEvent, type ReactNode, useEffect, useRef } from "react";
 import { Button } from "./button";
 import { Fault, Loading } from "./note";
 
@@ -47,6 +47,22 @@ export function List<T>({ query, label, head, columns, row, id, empty, height = 
   if (query.isPending) return <Loading />;
   if (query.isError && items.length === 0) return <Fault error={query.error} retry={() => void query.refetch()} />;
   if (items.length === 0) return empty;
+  // The arrow keys lead to the same place in the next row.
+  const step = (e: KeyboardEvent<HTMLElement>) => {
+    const by = e.key === "ArrowDown" ? 1 : e.key === "ArrowUp" ? -1 : 0;
+    const from = (e.target as HTMLElement).closest<HTMLElement>("tr[data-index]");
+    if (by === 0 || !from || e.altKey || e.ctrlKey || e.metaKey || (e.target as HTMLElement).matches(typed)) return;
+    const to = Number(from.dataset.index) + by;
+    if (to < 0 || to >= items.length) return;
+    e.preventDefault();
+    const place = Array.from(from.querySelectorAll(reached)).indexOf(e.target as HTMLElement);
+    rows.scrollToIndex(to);
+    requestAnimationFrame(() => {
+      const row = port.current?.querySelector(`tr[data-index="${to}"]`);
+      const stops = row?.querySelectorAll<HTMLElement>(reached) ?? [];
+      (stops[place] ?? stops[0])?.focus();
+    });
+  };
   const before = drawn[0]?.start ?? 0;
   const after = rows.getTotalSize() - (drawn.at(-1)?.end ?? 0);
   return (
@@ -55,7 +71,7 @@ export function List<T>({ query, label, head, columns, row, id, empty, height = 
         <thead className="sticky top-0 z-10 bg-card">
           <tr>{head}</tr>
         </thead>
-        <tbody>
+        <tbody onKeyDown={step}>
           {before > 0 && <Gap columns={columns} height={before} />}
           {drawn.map((d) => (
             <tr key={d.key} ref={rows.measureElement} data-index={d.index} aria-rowindex={d.index + 1}>
@@ -77,6 +93,10 @@ export function List<T>({ query, label, head, columns, row, id, empty, height = 
     </div>
   );
 }
+
+// What is reached by keyboard in a row, and what has a use for arrow keys itself.
+const reached = "a[href], button:not([disabled]), input:not([disabled]), select:not([disabled])";
+const typed = "select, textarea, input:not([type=checkbox], [type=radio]), [role^=menu]";
 
 function Gap({ columns, height }: { columns: number; height: number }) {
   return (

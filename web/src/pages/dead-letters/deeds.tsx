@@ -22,12 +22,14 @@ interface Came {
 const words = {
   redrive: {
     title: "Redrive",
-    about: "Each is gone on with in a new run, with the results that there are. The old run is no dead letter any more.",
+    about:
+      "Each is gone on with in a new run, with the results that there are. The old run is no dead letter any more.",
     done: "redriven",
   },
   dismiss: {
     title: "Dismiss",
-    about: "They are no dead letters any more. The runs and their logs stay, and can be redriven later; the list does not have them again.",
+    about:
+      "They are no dead letters any more. The runs and their logs stay, and can be redriven later; the list does not have them again.",
     done: "dismissed",
   },
 };

@@ -43,7 +43,14 @@ export function DeadLetters() {
   const selects = may("runs.start") || may("runs.write");
 
   const choose = (id: string, on: boolean, shift: boolean) => {
-    const ids = shift && last ? range(letters.map((l) => l.id), last, id) : [id];
+    const ids =
+      shift && last
+        ? range(
+            letters.map((l) => l.id),
+            last,
+            id,
+          )
+        : [id];
     setChosen((was) => pick(was, ids, on));
     setLast(id);
   };
@@ -131,8 +138,8 @@ export function DeadLetters() {
         )}
         empty={
           <Empty icon={MailCheck} title={search.project ? "No dead letters in this project" : "No dead letters"}>
-            Runs that end badly come here, until somebody redrives or dismisses them. What a pipeline does about an error
-            itself, by retries, a fallback or an error branch, does not.
+            Runs that end badly come here, until somebody redrives or dismisses them. What a pipeline does about an
+            error itself, by retries, a fallback or an error branch, does not.
           </Empty>
         }
       />

@@ -113,10 +113,10 @@ function Said({ x: { step, turn } }: { x: Exchange }) {
       {turn.notes
         ?.filter((note) => !step.fallback || !note.includes(step.fallback)) // it is said above
         .map((note) => (
-        <p key={note} className="text-xs text-soft">
-          {note}
-        </p>
-      ))}
+          <p key={note} className="text-xs text-soft">
+            {note}
+          </p>
+        ))}
     </Entry>
   );
 }

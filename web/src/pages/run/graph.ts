@@ -8,6 +8,7 @@ export interface NodeDef {
   id: string;
   kind: string;
   name: string;
+  position?: Place; // where somebody put it
   config: Record<string, unknown>; // all that the definition says of it
 }
 
@@ -32,12 +33,16 @@ export function graphOf(definition: unknown): Graph {
     nodes?: Record<string, Record<string, unknown>>;
     edges?: { from: string; to: string; branch?: string }[];
   };
-  const nodes = Object.entries(d.nodes ?? {}).map(([id, config]) => ({
-    id,
-    kind: String(config.kind ?? ""),
-    name: typeof config.name === "string" ? config.name : "",
-    config,
-  }));
+  const nodes = Object.entries(d.nodes ?? {}).map(([id, config]): NodeDef => {
+    const [x, y] = Array.isArray(config.position) ? config.position : [];
+    return {
+      id,
+      kind: String(config.kind ?? ""),
+      name: typeof config.name === "string" ? config.name : "",
+      ...(typeof x === "number" && typeof y === "number" && { position: { x, y } }),
+      config,
+    };
+  });
   const edges = (d.edges ?? []).map(({ from, to, branch = "" }) => ({
     id: `${from}.${branch}>${to}`,
     from,
@@ -85,9 +90,11 @@ export interface Layout {
   places: Map<string, Place>;
 }
 
-// layout says where the nodes stand: in ranks along the edges, in the direction
-// in which they fill a page better.
+// layout says where the nodes stand: where the pipeline draws them, or in ranks
+// along the edges, in the direction in which they fill a page better.
 export function layout(graph: Graph): Layout {
+  const drawn = new Map(graph.nodes.flatMap((n): [string, Place][] => (n.position ? [[n.id, n.position]] : [])));
+  if (drawn.size === graph.nodes.length) return { down: false, places: drawn };
   const { ranks, widest } = shape(graph);
   const across = Math.min(900 / (ranks * (size.width + gap.LR)), 560 / (widest * (size.height + gap.aside)));
   const down = Math.min(900 / (widest * (size.width + gap.aside)), 560 / (ranks * (size.height + gap.TB)));

@@ -88,12 +88,13 @@ function WhyLine({ why }: { why: Schemas["Why"] }) {
 }
 
 function WaitLine({ wait }: { wait: Schemas["Wait"] }) {
+  const { node } = wait;
   return (
     <>
-      {wait.node && (
+      {node && (
         <>
-          <Link from="/runs/$id" to="." search={(was) => ({ ...was, node: wait.node })} className="link">
-            {wait.node}
+          <Link from="/runs/$id" to="." search={(was) => ({ ...was, node })} className="link">
+            {node}
           </Link>
           :{" "}
         </>

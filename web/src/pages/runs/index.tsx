@@ -8,12 +8,18 @@ import { Empty } from "@/kit/note";
 import { Page } from "@/kit/page";
 import { State } from "@/kit/state";
 import { Ago, Took } from "@/kit/time";
+import { Choose, ChoosePipeline } from "./choose";
+
+// Runs with a node of which somebody is to say what became of it: no state of
+// its own, but one that people look for.
+const undecided = "undecided";
 
 // The choices of states that people look for.
 const choices: { label: string; states: string }[] = [
   { label: "All", states: "" },
   { label: "Under way", states: "queued,running,recovering,cancelling" },
   { label: "Waiting", states: "waiting,paused" },
+  { label: "For somebody to decide", states: undecided },
   { label: "Completed", states: "completed" },
   { label: "Ended otherwise", states: "failed,timed_out,budget_exhausted,cancelled" },
 ];
@@ -30,8 +36,11 @@ export function Runs() {
             query: {
               limit: 100,
               cursor: pageParam,
-              ...(search.state && { state: search.state.split(",") as Run["state"][] as never }),
+              ...(search.state === undecided
+                ? { undecided: true }
+                : search.state && { state: search.state.split(",") as Run["state"][] as never }),
               ...(search.project && { project: search.project }),
+              ...(search.pipeline && { pipeline: search.pipeline }),
             },
           },
           querySerializer: { array: { style: "form", explode: false } },
@@ -40,31 +49,49 @@ export function Runs() {
       ),
     ...pages,
   });
+  const choose = (what: { [name in keyof typeof search]: string | undefined }) =>
+    void navigate({
+      search: (was) => {
+        const next: typeof search = {};
+        for (const [name, value] of Object.entries({ ...was, ...what })) {
+          if (value) next[name as keyof typeof search] = value;
+        }
+        return next;
+      },
+    });
+  const filtered = Boolean(search.state || search.project || search.pipeline);
   return (
     <Page
       title="Runs"
       wide
       actions={
-        <Field label="State" hidden>
-          {(props) => (
-            <select
-              {...props}
-              className="input"
-              value={search.state ?? ""}
-              onChange={(e) =>
-                void navigate({
-                  search: ({ state: _, ...rest }) => (e.target.value ? { ...rest, state: e.target.value } : rest),
-                })
-              }
-            >
-              {choices.map((c) => (
-                <option key={c.label} value={c.states}>
-                  {c.label}
-                </option>
-              ))}
-            </select>
-          )}
-        </Field>
+        <>
+          <Choose project={search.project} onProject={(project) => choose({ project, pipeline: undefined })} />
+          <ChoosePipeline
+            project={search.project}
+            pipeline={search.pipeline}
+            onPipeline={(pipeline) => choose({ pipeline })}
+          />
+          <Field label="State" hidden>
+            {(props) => (
+              <select
+                {...props}
+                className="input !w-auto"
+                value={search.state ?? ""}
+                onChange={(e) => choose({ state: e.target.value || undefined })}
+              >
+                {choices.map((c) => (
+                  <option key={c.label} value={c.states}>
+                    {c.label}
+                  </option>
+                ))}
+                {search.state && !choices.some((c) => c.states === search.state) && (
+                  <option value={search.state}>{search.state.replaceAll(",", ", ").replaceAll("_", " ")}</option>
+                )}
+              </select>
+            )}
+          </Field>
+        </>
       }
     >
       <List
@@ -97,7 +124,15 @@ export function Runs() {
           </>
         )}
         empty={
-          <Empty icon={Activity} title={search.state ? "No runs in such a state" : "No runs yet"}>
+          <Empty icon={Activity} title={filtered ? "No such runs" : "No runs yet"}>
+            {filtered && (
+              <p>
+                None fits what is chosen above.{" "}
+                <Link to="/runs" className="link">
+                  Show all
+                </Link>
+              </p>
+            )}
             A run is one execution of a pipeline. Open a{" "}
             <Link to="/pipelines" className="link">
               pipeline
