@@ -20,6 +20,7 @@ test("all pages are reached by keyboard", async ({ come }) => {
 
   await press(v, "Control+k");
   await v.page.getByRole("dialog", { name: "Search" }).waitFor();
+  await v.shoot("palette");
   await v.page.keyboard.type("runs");
   await press(v, "Enter");
   await v.title("Runs");
@@ -86,6 +87,7 @@ test("on a phone the menu opens and closes", async ({ come }) => {
   const menu = v.page.getByRole("navigation", { name: "Pages" });
   expect(await menu.isVisible()).toBe(false);
   await v.page.getByRole("button", { name: "Open the menu" }).tap();
+  await v.shoot("menu phone");
   await menu.getByRole("link", { name: "Runs" }).tap();
   await v.title("Runs");
   expect(await menu.isVisible()).toBe(false);

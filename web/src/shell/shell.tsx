@@ -40,7 +40,7 @@ export function Shell() {
       <a href="#main" className="sr-only focus:not-sr-only focus:absolute focus:z-50 focus:bg-raised focus:p-2">
         To the content
       </a>
-      <div className="flex items-center gap-2 border-b bg-card px-2 py-1 md:hidden">
+      <header className="flex items-center gap-2 border-b bg-card px-2 py-1 md:hidden">
         <IconButton
           label={menu ? "Close the menu" : "Open the menu"}
           aria-expanded={menu}
@@ -52,8 +52,9 @@ export function Shell() {
         <IconButton label="Search" onClick={() => setPalette(true)}>
           <Search aria-hidden size={18} />
         </IconButton>
-      </div>
-      <div
+      </header>
+      <aside
+        aria-label="Menu"
         className={cx(
           "w-full shrink-0 flex-col gap-3 overflow-y-auto border-r bg-card p-3 md:flex md:w-52",
           menu ? "flex max-md:absolute max-md:inset-x-0 max-md:top-11 max-md:bottom-0 max-md:z-30" : "hidden",
@@ -68,7 +69,7 @@ export function Shell() {
         <Navigation />
         <div className="flex-1" />
         <Person />
-      </div>
+      </aside>
       <div className="flex min-h-0 min-w-0 flex-1 flex-col">
         <Lost />
         <main id="main" tabIndex={-1} className="min-h-0 flex-1 overflow-y-auto outline-none">
