@@ -45,19 +45,25 @@ async function pipelineNamed(s: Service, name: string): Promise<string> {
   return items.find((p) => p.name === name)?.id ?? "";
 }
 
-function runOf(name: string): (s: Service) => Promise<string> {
+function runOf(name: string, view = ""): (s: Service) => Promise<string> {
   return async (s) => {
     const { items } = await data((await s.as()).api.GET("/api/v1/runs", { params: { query: { limit: 100 } } }));
-    return `/runs/${items.find((r) => r.pipeline_name === name)?.id}`;
+    return `/runs/${items.find((r) => r.pipeline_name === name)?.id}${view}`;
   };
 }
 
 // Pages of something, once fill has made it.
 export const filled: Looked[] = [
-  ...empty,
+  ...empty.filter((at) => at.name !== "new pipeline"),
   { name: "pipeline", path: async (s) => `/pipelines/${await pipelineNamed(s, "triage")}` },
   { name: "run that completed", path: runOf("triage") },
   { name: "run that failed", path: runOf("failing") },
+  { name: "node that failed", path: runOf("failing", "?node=read") },
   { name: "run that waits", path: runOf("waiting") },
+  { name: "timeline of a run", path: runOf("triage", "?tab=timeline") },
+  { name: "log of a run", path: runOf("triage", "?tab=log") },
+  { name: "values of a run", path: runOf("triage", "?tab=values") },
+  { name: "conversation of an agent", path: runOf("triage", "?node=gist") },
+  { name: "two runs", path: runOf("triage", "?tab=compare") },
   { name: "project", path: "/projects/letters" },
 ];

@@ -104,7 +104,10 @@ export class Visitor {
   // settled waits until a page shows what it is to show.
   async settled(page = this.page): Promise<void> {
     await page.locator("h1").first().waitFor();
-    await page.waitForFunction(() => !document.querySelector("main [role=status]"));
+    await page.waitForFunction(() => {
+      const told = [...document.querySelectorAll("main [role=status]")];
+      return told.every((s) => !s.textContent?.endsWith("…")); // as what is being read says
+    });
   }
 
   // shoot keeps a picture of a page.
