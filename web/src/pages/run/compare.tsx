@@ -1,11 +1,10 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { Fragment, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import { api, got, type Run } from "@/api/client";
 import { Button } from "@/kit/button";
 import { Field } from "@/kit/field";
 import { date, money, plural, short, span } from "@/kit/format";
-import { Json } from "@/kit/json";
 import { pages } from "@/kit/list";
 import { Empty, Fault, Loading } from "@/kit/note";
 import { lookOfState, State } from "@/kit/state";
@@ -14,6 +13,7 @@ import { differences } from "./difference";
 import type { Usage } from "./events";
 import type { NodeFold, RunFold } from "./fold";
 import { type Graph, outputOf } from "./graph";
+import { Result } from "./result";
 import { useWatch } from "./watch";
 
 interface CompareProps {
@@ -63,7 +63,7 @@ function Choice({ id, row, run, chosen }: CompareProps & { chosen: string | unde
         {(props) => (
           <select
             {...props}
-            className="input max-w-md"
+            className="input max-w-xl"
             value={chosen ?? ""}
             onChange={(e) =>
               void navigate({
@@ -76,7 +76,7 @@ function Choice({ id, row, run, chosen }: CompareProps & { chosen: string | unde
             {!listed && <option value={chosen}>{chosen}</option>}
             {runs.map((r) => (
               <option key={r.id} value={r.id}>
-                {r.id.slice(-8)}, {lookOfState(r.state).words}, {date(r.created_at)}, version {r.version}
+                {date(r.created_at)}, {lookOfState(r.state).words}, version {r.version}, {r.id.slice(-8)}
                 {r.id === origin ? ", the run that this one repeats" : ""}
               </option>
             ))}
@@ -139,54 +139,54 @@ function Both({ id, run, graph, other }: CompareProps & { other: string }) {
             </tr>
           </thead>
           <tbody>
-            <tr>
-              <th scope="row" className="!text-sm !text-ink">
-                The run
-              </th>
-              <td>
-                <State state={run.state} />
-              </td>
-              <td>
-                <State state={beside.state} />
-              </td>
-              <td>{times(lasted(run.startedAt, run.endedAt), lasted(beside.startedAt, beside.endedAt))}</td>
-              <td>{costs(run.usage, beside.usage)}</td>
-              <td>
-                <Differences a={run.output} b={beside.output} label="the run's output" />
-              </td>
-            </tr>
-            {run.input !== undefined && differences(run.input, beside.input).length > 0 && (
-              <tr>
-                <th scope="row" className="!text-sm !text-ink">
-                  Its input
-                </th>
-                <td colSpan={4} />
-                <td>
-                  <Differences a={run.input} b={beside.input} label="the run's input" />
-                </td>
-              </tr>
-            )}
+            <Result
+              head="The run"
+              label="the run's output"
+              a={run.output}
+              b={beside.output}
+              cells={
+                <>
+                  <td>
+                    <State state={run.state} />
+                  </td>
+                  <td>
+                    <State state={beside.state} />
+                  </td>
+                  <td>{times(lasted(run.startedAt, run.endedAt), lasted(beside.startedAt, beside.endedAt))}</td>
+                  <td>{costs(run.usage, beside.usage)}</td>
+                </>
+              }
+            />
+            <Result
+              head="Its input"
+              label="the run's input"
+              a={run.input}
+              b={beside.input}
+              cells={<td colSpan={4} />}
+            />
             {shown.map((p) => (
-              <tr key={p.id}>
-                <th scope="row" className="!text-sm !text-ink">
-                  {p.id} <span className="font-normal text-soft">{p.kind}</span>
-                </th>
-                <td>
-                  <Side node={p.a} there={graph.byId.has(p.id)} />
-                </td>
-                <td>
-                  <Side node={p.b} there={second.graph?.byId.has(p.id) ?? false} />
-                </td>
-                <td>{times(lasted(p.a?.startedAt, p.a?.endedAt), lasted(p.b?.startedAt, p.b?.endedAt))}</td>
-                <td>{costs(p.a?.usage, p.b?.usage)}</td>
-                <td>
-                  {p.same ? (
-                    <span className="text-soft">the same</span>
-                  ) : (
-                    <Differences {...p.outputs} label={`the output of ${p.id}`} />
-                  )}
-                </td>
-              </tr>
+              <Result
+                key={p.id}
+                head={
+                  <>
+                    {p.id} <span className="font-normal text-soft">{p.kind}</span>
+                  </>
+                }
+                label={`the output of ${p.id}`}
+                {...p.outputs}
+                cells={
+                  <>
+                    <td>
+                      <Side node={p.a} there={graph.byId.has(p.id)} />
+                    </td>
+                    <td>
+                      <Side node={p.b} there={second.graph?.byId.has(p.id) ?? false} />
+                    </td>
+                    <td>{times(lasted(p.a?.startedAt, p.a?.endedAt), lasted(p.b?.startedAt, p.b?.endedAt))}</td>
+                    <td>{costs(p.a?.usage, p.b?.usage)}</td>
+                  </>
+                }
+              />
             ))}
           </tbody>
         </table>
@@ -249,40 +249,4 @@ function cost(u: Usage | undefined): string {
   if (!u?.model_calls) return "–";
   const price = u.unpriced ? "price unknown" : money(u.cost_micros ?? 0);
   return `${short(u.input_tokens + u.output_tokens)}, ${price}`;
-}
-
-// Differences lists how two values differ, once somebody asks for it.
-function Differences({ a, b, label }: { a: unknown; b: unknown; label: string }) {
-  const [open, setOpen] = useState(false);
-  const list = useMemo(() => differences(a, b), [a, b]);
-  if (list.length === 0) return <span className="text-soft">the same</span>;
-  return (
-    <div className="min-w-48">
-      <button type="button" className="link" aria-expanded={open} onClick={() => setOpen(!open)}>
-        {list.length >= 200 ? "200 differences and more" : plural(list.length, "difference")}
-        <span className="sr-only"> in {label}</span>
-      </button>
-      {open && (
-        <dl className="mt-1 flex flex-col gap-2">
-          {list.map((d) => (
-            <Fragment key={d.path}>
-              <dt className="font-mono text-xs font-semibold break-all">{d.path || "the whole"}</dt>
-              <dd className="grid gap-1 xl:grid-cols-2">
-                <Part value={d.a} label={`${d.path} in this run`} />
-                <Part value={d.b} label={`${d.path} in the other`} />
-              </dd>
-            </Fragment>
-          ))}
-        </dl>
-      )}
-    </div>
-  );
-}
-
-function Part({ value, label }: { value: unknown; label: string }) {
-  return value === undefined ? (
-    <p className="text-xs text-soft">not there</p>
-  ) : (
-    <Json value={value} label={label} open={1} />
-  );
 }

@@ -1,5 +1,5 @@
 import { Bot, CircleUser, Wrench } from "lucide-react";
-import { memo, type ReactNode, useMemo } from "react";
+import { memo, type ReactNode, useEffect, useMemo, useRef } from "react";
 import { money, plural, span } from "@/kit/format";
 import { Json } from "@/kit/json";
 import { Badge } from "@/kit/state";
@@ -143,8 +143,16 @@ function Call({ call, over }: { call: Called; over: boolean }) {
   );
 }
 
+const nearEnd = 200; // pixels
+
 // Live is what an agent says right now. It is not in the log yet.
 function Live({ writing }: { writing: Writing }) {
+  const end = useRef<HTMLDivElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: whoever reads at the end stays there as it grows
+  useEffect(() => {
+    const port = end.current?.closest("[data-port]");
+    if (port && port.scrollHeight - port.scrollTop - port.clientHeight < nearEnd) port.scrollTop = port.scrollHeight;
+  }, [writing]);
   return (
     <Entry
       icon={<Bot aria-hidden size={15} />}
@@ -160,6 +168,7 @@ function Live({ writing }: { writing: Writing }) {
       {writing.thought && <p className="text-xs whitespace-pre-wrap text-soft">{writing.thought}</p>}
       {writing.text && <p className="break-words whitespace-pre-wrap">{writing.text}</p>}
       {writing.asking.length > 0 && <p className="text-xs text-soft">It asks for {writing.asking.join(", ")}.</p>}
+      <div ref={end} />
     </Entry>
   );
 }

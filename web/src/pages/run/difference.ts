@@ -6,7 +6,8 @@ export interface Difference {
   b: unknown;
 }
 
-const most = 200;
+// The most differences that are listed.
+export const most = 200;
 
 // differences lists where two values differ, the first so many.
 export function differences(a: unknown, b: unknown): Difference[] {

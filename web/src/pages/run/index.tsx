@@ -6,6 +6,7 @@ import { asProblem } from "@/api/problem";
 import { Empty, Fault, Loading } from "@/kit/note";
 import { Page } from "@/kit/page";
 import { Actions } from "./actions";
+import { AsOf } from "./as-of";
 import { Compare } from "./compare";
 import { runQuery, useGraph, useWhy } from "./data";
 import { About } from "./header";
@@ -98,29 +99,31 @@ function Viewer({ id }: { id: string }) {
           {tab !== "compare" && <Past watched={watched} past={past} goTo={goTo} />}
         </div>
         {error ? <Fault error={error} retry={retry} /> : null}
-        <div className="flex min-h-0 flex-1 gap-3 max-lg:flex-col">
-          <Tabs.Content value={tab} className="flex min-h-72 min-w-0 flex-1 flex-col" tabIndex={-1}>
-            {tab === "graph" && <Nodes {...view} />}
-            {tab === "timeline" && <Timeline {...view} />}
-            {tab === "log" && (
-              <Log history={watched.history} count={past ?? watched.count} goTo={goTo} select={select} />
+        <AsOf value={past === undefined ? undefined : run.at}>
+          <div className="flex min-h-0 flex-1 gap-3 max-lg:flex-col">
+            <Tabs.Content value={tab} className="flex min-h-72 min-w-0 flex-1 flex-col" tabIndex={-1}>
+              {tab === "graph" && <Nodes {...view} />}
+              {tab === "timeline" && <Timeline {...view} />}
+              {tab === "log" && (
+                <Log history={watched.history} count={past ?? watched.count} goTo={goTo} select={select} />
+              )}
+              {tab === "values" && <Values run={run} />}
+              {tab === "compare" && <Compare id={id} row={row.data} run={watched.now} graph={graph} />}
+            </Tabs.Content>
+            {search.node && tab !== "compare" && tab !== "values" && (
+              <Panel
+                key={search.node}
+                path={search.node}
+                row={row.data}
+                run={run}
+                graph={graph}
+                writings={writings}
+                past={past !== undefined}
+                select={select}
+              />
             )}
-            {tab === "values" && <Values run={run} />}
-            {tab === "compare" && <Compare id={id} row={row.data} run={watched.now} graph={graph} />}
-          </Tabs.Content>
-          {search.node && tab !== "compare" && tab !== "values" && (
-            <Panel
-              key={search.node}
-              path={search.node}
-              row={row.data}
-              run={run}
-              graph={graph}
-              writings={writings}
-              past={past !== undefined}
-              select={select}
-            />
-          )}
-        </div>
+          </div>
+        </AsOf>
       </Tabs.Root>
     </Page>
   );

@@ -2,11 +2,10 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { useRef, useState } from "react";
 import { number } from "@/kit/format";
 import { State } from "@/kit/state";
-import { Took } from "@/kit/time";
+import { Lasted } from "./as-of";
 import { brief, failureText } from "./describe";
 import type { NodeFold } from "./fold";
 import { countItems } from "./graph";
-import { iso } from "./header";
 
 const filters = [
   { id: "", label: "All" },
@@ -73,7 +72,7 @@ export function Items({ node, select }: { node: NodeFold; select: (path: string)
                   </span>
                   {item?.startedAt !== undefined && (
                     <span className="text-xs text-soft">
-                      <Took from={iso(item.startedAt)} to={iso(item.endedAt)} />
+                      <Lasted from={item.startedAt} to={item.endedAt} />
                     </span>
                   )}
                   <State state={item?.state ?? "pending"} />

@@ -3,10 +3,9 @@ import { cx } from "@/kit/class";
 import { plural } from "@/kit/format";
 import { KindIcon } from "@/kit/kind";
 import { lookOfState, State, type Tone } from "@/kit/state";
-import { Took } from "@/kit/time";
+import { Lasted } from "./as-of";
 import type { NodeFold } from "./fold";
 import { countItems, type NodeDef } from "./graph";
-import { iso } from "./header";
 
 const borders: Record<Tone, string> = {
   good: "border-good",
@@ -40,7 +39,7 @@ export const Card = memo(function Card({ def, node, selected }: CardProps) {
         <span className="min-w-0 flex-1 truncate font-medium">{def.name || def.id}</span>
         {node && !idle && node.startedAt !== undefined && def.kind !== "trigger" && (
           <span className="text-xs whitespace-nowrap text-soft">
-            <Took from={iso(node.startedAt)} to={iso(node.endedAt)} />
+            <Lasted from={node.startedAt} to={node.endedAt} />
           </span>
         )}
       </span>

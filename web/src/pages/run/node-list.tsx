@@ -5,9 +5,8 @@ import { Field } from "@/kit/field";
 import { KindIcon } from "@/kit/kind";
 import { Empty } from "@/kit/note";
 import { lookOfState, State } from "@/kit/state";
-import { Took } from "@/kit/time";
+import { Lasted } from "./as-of";
 import type { Graph } from "./graph";
-import { iso } from "./header";
 import { Extra } from "./node-card";
 import type { View } from "./nodes";
 
@@ -68,9 +67,9 @@ export function NodeList({ run, graph, selected, select }: View & { graph: Graph
                   </span>
                   <span className="text-xs text-soft">
                     {node && !node.skipped && node.startedAt !== undefined && (
-                      <Took from={iso(node.startedAt)} to={iso(node.endedAt)} />
+                      <Lasted from={node.startedAt} to={node.endedAt} />
                     )}{" "}
-                    {node && <Extra node={node} kind={def.kind} />}
+                    <span className="max-sm:hidden">{node && <Extra node={node} kind={def.kind} />}</span>
                   </span>
                   <State state={node?.state ?? "pending"} />
                 </button>

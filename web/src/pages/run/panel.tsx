@@ -7,13 +7,13 @@ import { clock, date, span } from "@/kit/format";
 import { Json } from "@/kit/json";
 import { KindIcon } from "@/kit/kind";
 import { Badge, State } from "@/kit/state";
-import { Took, useNow } from "@/kit/time";
+import { Lasted, useAsOf } from "./as-of";
 import { Conversation } from "./conversation";
 import { failureText, skipText } from "./describe";
 import { parsePath } from "./events";
 import type { Attempt, NodeFold, RunFold } from "./fold";
 import { type Graph, type NodeDef, outputOf } from "./graph";
-import { iso, Spent } from "./header";
+import { Spent } from "./header";
 import { Items } from "./items";
 import { NodeActions } from "./node-actions";
 import type { Writings } from "./writing";
@@ -52,7 +52,7 @@ export function Panel({ path, row, run, graph, writings, past, select }: PanelPr
           <X aria-hidden size={16} />
         </IconButton>
       </header>
-      <div className="flex min-h-0 flex-col gap-4 overflow-y-auto p-3">
+      <div data-port className="flex min-h-0 flex-col gap-4 overflow-y-auto p-3">
         {item !== undefined && (
           <button type="button" className="link self-start" onClick={() => select(id)}>
             To all items of {id}
@@ -154,7 +154,7 @@ function Standing({ node }: { node: NodeFold }) {
           {node.startedAt !== undefined && <span title={date(node.startedAt)}>from {clock(node.startedAt)}</span>}
           {node.endedAt !== undefined && <span title={date(node.endedAt)}>to {clock(node.endedAt)}</span>}
           <span>
-            {ended ? "took" : "for"} <Took from={iso(node.startedAt)} to={iso(node.endedAt)} />
+            {ended ? "took" : "for"} <Lasted from={node.startedAt} to={node.endedAt} />
           </span>
           {node.usage.model_calls + node.usage.tool_calls > 0 && <Spent usage={node.usage} />}
         </p>
@@ -164,7 +164,7 @@ function Standing({ node }: { node: NodeFold }) {
 }
 
 function Reason({ node }: { node: NodeFold }) {
-  const now = useNow();
+  const now = useAsOf();
   const wait = node.due === undefined ? "" : node.due > now ? `, in ${span(node.due - now)}` : ", now";
   switch (node.state) {
     case "skipped":

@@ -19,7 +19,7 @@ export function Past({ watched, past, goTo }: PastProps) {
     <div className="mb-1 flex min-w-0 flex-1 items-center justify-end gap-1 max-sm:basis-full">
       {past !== undefined && (
         <p role="status" className="flex items-center gap-1.5 rounded-full bg-wait-soft px-2 py-0.5 text-xs text-wait">
-          <HistoryIcon aria-hidden size={13} /> The past: after event {number(at)} of {number(count)}, {told}
+          <HistoryIcon aria-hidden size={13} /> As it was after event {number(at)} of {number(count)}, {told}
         </p>
       )}
       {past !== undefined && (

@@ -7,7 +7,7 @@ import { clock, span } from "@/kit/format";
 import { KindIcon } from "@/kit/kind";
 import { Empty, Loading } from "@/kit/note";
 import { ended, lookOfState, State, type Tone } from "@/kit/state";
-import { useNow } from "@/kit/time";
+import { useAsOf } from "./as-of";
 import type { Span } from "./fold";
 import type { View } from "./nodes";
 import { type Row, rowsOf, ticks } from "./rows";
@@ -26,7 +26,7 @@ export function Timeline({ run, graph, selected, select }: View) {
   const [zoom, setZoom] = useState(1);
   const port = useRef<HTMLDivElement>(null);
   const over = ended.includes(run.state);
-  const now = useNow();
+  const now = useAsOf();
   const rows = useMemo(() => (graph ? rowsOf(run, graph, open) : []), [run, graph, open]);
   const drawn = useVirtualizer({
     count: rows.length,
