@@ -196,7 +196,7 @@ const account = createRoute({
 const audit = createRoute({
   getParentRoute: () => inside,
   path: "/audit",
-  validateSearch: texts("actor", "action", "object"),
+  validateSearch: texts("actor", "action", "object", "outcome"),
   component: lazyRouteComponent(
     patient(() => import("./pages/audit")),
     "Audit",
