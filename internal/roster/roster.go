@@ -3,6 +3,7 @@
 package roster
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -74,7 +75,7 @@ func Run(ctx context.Context, q store.Querier, id gathering.RunID) (gathering.Ru
 const (
 	selected = ` AND ($1 = '' OR replace($1, '"' || project || '"', '') <> $1) AND ($7 = '' OR pipeline = $7) AND ($2 = '' OR $2 LIKE '%,' ||
 			CASE WHEN owner IS NOT NULL AND $6 LIKE '%,' || owner || ',%' THEN 'recovering' ELSE state END || ',%')
-		AND ($3 = '' OR id < $3) ORDER BY id DESC LIMIT $4`
+		AND id < $3 ORDER BY id DESC LIMIT $4`
 	AllRuns   = `SELECT ` + Columns + ` FROM runs WHERE $5 = ''` + selected
 	DeadRuns  = `SELECT ` + Columns + ` FROM runs WHERE $5 = '' AND dead_at IS NOT NULL` + selected
 	Undecided = `SELECT ` + Columns + ` FROM runs WHERE $5 = '' AND undecided > 0 AND finished_at IS NULL` + selected
@@ -165,6 +166,11 @@ func failureOf(ctx context.Context, last event.Row) (*gathering.Failure, error) 
 	return nil, nil //nolint:nilnil // it ended without a failure, or was never one
 }
 
+// beyond comes after the ID of every run, however the database sorts. A page of
+// a list is a range of IDs, also the first: one that might be left open would
+// be found by looking at every run before it.
+const beyond = "s"
+
 // selection is a list as it is asked for.
 type selection struct {
 	q         store.Querier
@@ -192,7 +198,7 @@ func (s selection) each(ctx context.Context, scan func(row store.Scanner) error)
 		dead = between(owners)
 	}
 	rows, err := s.q.Query(ctx, s.query,
-		projects, between(f.States), string(f.Before), min(limit, maxRuns), s.of, dead, string(f.Pipeline))
+		projects, between(f.States), string(cmp.Or(f.Before, beyond)), min(limit, maxRuns), s.of, dead, string(f.Pipeline))
 	if err == nil {
 		err = rows.Each(scan)
 	}
