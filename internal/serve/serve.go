@@ -299,7 +299,7 @@ func (s *service) serve(ctx context.Context, code string) {
 	case code != "":
 		s.Say("there is no administrator yet; the set-up code is %s:", code)
 		if web.Built() {
-			s.Say("  open %s%s/set-up?next=%s#%s, or", url, s.Front.Path, neturl.QueryEscape(cmp.Or(s.Page, "/")), code)
+			s.Say("  open %s%s/set-up?next=%s#%s or type", url, s.Front.Path, neturl.QueryEscape(cmp.Or(s.Page, "/")), code)
 		}
 		s.Say(`  curl -H 'Content-Type: application/json' %s/api/v1/setup -d '{"code": "%s", "email": "you@example.com", "password": "…"}'`, url, code)
 	case s.Page != "" && web.Built():
