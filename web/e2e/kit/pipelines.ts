@@ -44,3 +44,14 @@ export function wide(count: number): string {
   );
   return `name: wide\nnodes:\n  start: {kind: trigger}\n${nodes.join("\n")}\n`;
 }
+
+// big has maps in a row and beside each other, each over so many items.
+export function big(maps: number, items: number): string {
+  const over = JSON.stringify(Array.from({ length: items }, (_, i) => i));
+  const nodes = Array.from(
+    { length: maps },
+    (_, i) =>
+      `  n${i}: {kind: map, needs: [${i < 20 ? "start" : `n${i - 20}`}], over: "${over}", do: {kind: tool, tool: bench.noop, with: {}}}`,
+  );
+  return `name: big\nnodes:\n  start: {kind: trigger}\n${nodes.join("\n")}\n`;
+}
