@@ -1,12 +1,28 @@
 import { X } from "lucide-react";
 import { AlertDialog, Dialog as Radix } from "radix-ui";
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useRef, useState } from "react";
 import { Button, IconButton } from "./button";
 import { Fault } from "./note";
 
 const ground = "fixed inset-0 z-40 bg-black/50";
 const panel =
   "fixed top-1/2 left-1/2 z-50 flex max-h-[90dvh] w-[min(36rem,calc(100vw-2rem))] -translate-x-1/2 -translate-y-1/2 flex-col gap-4 overflow-y-auto rounded-lg border bg-raised p-4 shadow-xl";
+
+// useReturn gives the focus back to where it was before a dialog was opened, or
+// to the page where that is no more.
+function useReturn() {
+  const from = useRef<Element>(null);
+  return {
+    onOpenAutoFocus: () => {
+      from.current = document.activeElement;
+    },
+    onCloseAutoFocus: (e: Event) => {
+      e.preventDefault();
+      const to = from.current?.isConnected ? from.current : document.getElementById("main");
+      if (to instanceof HTMLElement) to.focus();
+    },
+  };
+}
 
 interface DialogProps {
   open: boolean;
@@ -19,11 +35,13 @@ interface DialogProps {
 
 // Dialog asks for something before the page goes on.
 export function Dialog({ open, onClose, title, about, wide, children }: DialogProps) {
+  const focus = useReturn();
   return (
     <Radix.Root open={open} onOpenChange={(o) => !o && onClose()}>
       <Radix.Portal>
         <Radix.Overlay className={ground} />
         <Radix.Content
+          {...focus}
           className={`${panel}${wide ? " !w-[min(60rem,calc(100vw-2rem))]" : ""}`}
           {...(!about && { "aria-describedby": undefined })}
         >
@@ -57,6 +75,7 @@ interface ConfirmProps {
 
 // Confirm asks before what cannot be undone, and tells if it did not work.
 export function Confirm({ open, onClose, title, children, verb, danger, act }: ConfirmProps) {
+  const focus = useReturn();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();
   const go = async () => {
@@ -75,7 +94,7 @@ export function Confirm({ open, onClose, title, children, verb, danger, act }: C
     <AlertDialog.Root open={open} onOpenChange={(o) => !o && onClose()}>
       <AlertDialog.Portal>
         <AlertDialog.Overlay className={ground} />
-        <AlertDialog.Content className={panel}>
+        <AlertDialog.Content {...focus} className={panel}>
           <AlertDialog.Title className="text-base font-semibold">{title}</AlertDialog.Title>
           <AlertDialog.Description asChild>
             <div className="text-soft">{children}</div>

@@ -1,5 +1,6 @@
 import { EllipsisVertical } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
+import { useRef } from "react";
 import { cx } from "./class";
 
 export interface Choice {
@@ -14,8 +15,10 @@ interface MenuProps {
 }
 
 // Menu is what can be done with something, in few pixels. It is not there when
-// nothing can be.
+// nothing can be. What is chosen is done once the menu has given the focus back,
+// so that a dialog that it opens gives it back to here, too.
 export function Menu({ label, choices }: MenuProps) {
+  const chosen = useRef<() => void>(undefined);
   const possible = choices.filter((c) => c !== false);
   if (possible.length === 0) return null;
   return (
@@ -28,9 +31,24 @@ export function Menu({ label, choices }: MenuProps) {
         <EllipsisVertical aria-hidden size={16} />
       </DropdownMenu.Trigger>
       <DropdownMenu.Portal>
-        <DropdownMenu.Content className="menu" align="end" sideOffset={2}>
+        <DropdownMenu.Content
+          className="menu"
+          align="end"
+          sideOffset={2}
+          onCloseAutoFocus={() => {
+            const act = chosen.current;
+            chosen.current = undefined;
+            if (act) setTimeout(act);
+          }}
+        >
           {possible.map((c) => (
-            <DropdownMenu.Item key={c.label} className={cx("menu-item", c.danger && "text-bad")} onSelect={c.act}>
+            <DropdownMenu.Item
+              key={c.label}
+              className={cx("menu-item", c.danger && "text-bad")}
+              onSelect={() => {
+                chosen.current = c.act;
+              }}
+            >
               {c.label}
             </DropdownMenu.Item>
           ))}
