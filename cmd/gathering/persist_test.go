@@ -119,8 +119,8 @@ func nouns() []noun {
 			id := c.pipeline(strings.Replace(quick, "quick", "failing", 1)) // for want of input
 			c.run(id, "", "failed")
 			c.changes("POST", "/runs/"+c.run(id, "", "failed")+"/dismiss", "", 200)
-			return []string{"/dead-letters"}
-		}, "/dead-letters"},
+			return []string{"/dead-letters", "/overview"}
+		}, "/dead-letters /overview"},
 		{"breaker", func(c *creator) []string {
 			c.changes("POST", "/breakers/tool:git.log/trip", `{"reason":"it is late"}`, 200)
 			return []string{"/breakers", "/breakers/tool:git.log/history"}
