@@ -1,4 +1,4 @@
-import { useNavigate } from "@tanstack/react-router";
+import { Link, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { once, type Run } from "@/api/client";
 import { asProblem } from "@/api/problem";
@@ -38,6 +38,9 @@ export function Again({ row, run, graph, redrive, from, onClose }: AgainProps) {
   const object = typeof read.vars.value === "object" && !Array.isArray(read.vars.value);
   const fine = !read.input.problem && !read.vars.problem && object;
 
+  // A run is redriven once: who did so before is named.
+  const next = redrive && error !== undefined && /as run (run_\w+)/.exec(asProblem(error).message)?.[1];
+
   const go = async () => {
     const order = {
       ...(input !== was.input && { input: read.input.value }),
@@ -50,13 +53,13 @@ export function Again({ row, run, graph, redrive, from, onClose }: AgainProps) {
     setBusy(true);
     setError(undefined);
     try {
-      const next = redrive
+      const made = redrive
         ? await steer.redrive(row.id, order, key)
         : await steer.fork(row.id, { ...order, from: [node] }, key);
       changed();
       onClose();
       tell(redrive ? "A new run goes on where this one ended." : "A new run repeats this one.");
-      await navigate({ to: "/runs/$id", params: { id: next.id } });
+      await navigate({ to: "/runs/$id", params: { id: made.id } });
     } catch (e) {
       setError(e);
     } finally {
@@ -106,6 +109,11 @@ export function Again({ row, run, graph, redrive, from, onClose }: AgainProps) {
           problem={read.vars.problem || object ? undefined : "It must be an object of names and values."}
         />
         {error !== undefined && <Fault error={error} />}
+        {next && (
+          <Link to="/runs/$id" params={{ id: next }} className="link" onClick={onClose}>
+            To the run that goes on from there
+          </Link>
+        )}
         <footer className="flex justify-end gap-2">
           <Button onClick={onClose}>Leave it</Button>
           <Button type="submit" look="main" busy={busy} disabled={!fine}>

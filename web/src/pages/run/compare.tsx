@@ -239,9 +239,10 @@ function times(a: number | undefined, b: number | undefined) {
 function costs(a: Usage | undefined, b: Usage | undefined) {
   if (!a?.model_calls && !b?.model_calls) return <span className="text-soft">–</span>;
   return (
-    <span className="whitespace-nowrap">
-      {cost(a)} / {cost(b)}
-    </span>
+    <>
+      <span className="block whitespace-nowrap">{cost(a)} /</span>
+      <span className="block whitespace-nowrap">{cost(b)}</span>
+    </>
   );
 }
 

@@ -49,6 +49,7 @@ const WalkContext = createContext<Walk>({ current: undefined, select: () => {}, 
 
 const nodeTypes = { card: CardOf };
 const edgeTypes = { line: Line };
+const fit = { maxZoom: 1, padding: 0.08 };
 const large = 40; // nodes from which on a map of the graph helps
 
 export default function Flow(props: View & { graph: Graph }) {
@@ -89,15 +90,26 @@ function Canvas({ run, graph, selected, select }: View & { graph: Graph }) {
   const edges = useEdges(run, graph);
   const [at, setAt] = useState<string>();
   const current = at ?? (chosen && graph.byId.has(chosen) ? chosen : graph.nodes[0]?.id);
+  const port = useRef<HTMLDivElement>(null);
+  const moved = useRef(false); // somebody looks at a part of it
+  useEffect(() => {
+    if (!port.current) return;
+    const watch = new ResizeObserver(() => {
+      if (!moved.current) void flow.fitView(fit);
+    });
+    watch.observe(port.current);
+    return () => watch.disconnect();
+  }, [flow]);
   const show = useCallback(
     (id: string) => {
       const place = places.get(id);
-      const view = document.querySelector(".run-flow")?.getBoundingClientRect();
+      const view = port.current?.getBoundingClientRect();
       if (!place || !view) return;
       const corner = flow.flowToScreenPosition(place);
       const end = flow.flowToScreenPosition({ x: place.x + size.width, y: place.y + size.height });
       const inside = corner.x >= view.left && corner.y >= view.top && end.x <= view.right && end.y <= view.bottom;
       if (inside) return;
+      moved.current = true;
       void flow.setCenter(place.x + size.width / 2, place.y + size.height / 2, { zoom: Math.max(flow.getZoom(), 0.7) });
     },
     [flow, places],
@@ -124,7 +136,7 @@ function Canvas({ run, graph, selected, select }: View & { graph: Graph }) {
   }, [chosen, show]);
   return (
     <WalkContext value={walk}>
-      <div className="min-h-72 flex-1 overflow-hidden rounded-lg border bg-sunken">
+      <div ref={port} className="min-h-72 flex-1 overflow-hidden rounded-lg border bg-sunken">
         <ReactFlow
           className="run-flow"
           aria-label="The nodes of the pipeline and how they lead to one another. Arrow keys go from node to node, Enter opens one."
@@ -141,10 +153,25 @@ function Canvas({ run, graph, selected, select }: View & { graph: Graph }) {
           minZoom={0.05}
           maxZoom={1.5}
           fitView
-          fitViewOptions={{ maxZoom: 1, padding: 0.08 }}
+          fitViewOptions={fit}
+          onMoveStart={(by) => {
+            moved.current ||= by !== null;
+          }}
         >
           <Background gap={20} />
-          <Controls showInteractive={false} />
+          <Controls
+            showInteractive={false}
+            fitViewOptions={fit}
+            onZoomIn={() => {
+              moved.current = true;
+            }}
+            onZoomOut={() => {
+              moved.current = true;
+            }}
+            onFitView={() => {
+              moved.current = false;
+            }}
+          />
           {graph.nodes.length > large && (
             <MiniMap
               pannable
