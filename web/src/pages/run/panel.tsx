@@ -216,10 +216,9 @@ function Attempts({ attempts }: { attempts: Attempt[] }) {
           <li key={i} className="flex flex-col rounded-md bg-sunken px-2 py-1">
             <span className="flex flex-wrap items-center gap-2">
               <span className="font-medium">{a.number}</span>
-              {a.state === "interrupted" ? <Badge tone="wait">interrupted</Badge> : <State state={a.state} />}
+              <Outcome attempt={a} />
               <span className="text-xs text-soft">
                 {clock(a.from)}, {a.to === undefined ? "under way" : span(a.to - a.from)}
-                {a.uncounted && ", does not count"}
               </span>
             </span>
             {a.failure && <span className="text-xs break-words text-soft">{failureText(a.failure)}</span>}
@@ -228,4 +227,10 @@ function Attempts({ attempts }: { attempts: Attempt[] }) {
       </ol>
     </Section>
   );
+}
+
+function Outcome({ attempt: a }: { attempt: Attempt }) {
+  if (a.state === "interrupted") return <Badge tone="wait">interrupted</Badge>;
+  if (a.uncounted) return <Badge tone="wait">came to nothing, does not count</Badge>;
+  return <State state={a.state} />;
 }

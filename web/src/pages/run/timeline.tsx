@@ -43,7 +43,7 @@ export function Timeline({ run, graph, selected, select }: View) {
   const items = drawn.getVirtualItems();
   const before = items[0]?.start ?? 0;
   const after = drawn.getTotalSize() - (items.at(-1)?.end ?? 0);
-  const lane = { width: `${40 * zoom}rem`, minWidth: "16rem" };
+  const lane = { width: zoom === 1 ? "100%" : `${40 * zoom}rem`, minWidth: "16rem" };
   return (
     <div className="flex min-h-0 flex-1 flex-col gap-2">
       <div className="flex items-center gap-1 text-xs text-soft">
@@ -77,7 +77,7 @@ export function Timeline({ run, graph, selected, select }: View) {
               <th scope="col" className="sticky top-0 z-10 w-full border-b bg-card p-0 font-medium">
                 <span className="sr-only">When</span>
                 <span aria-hidden className="relative block h-6 overflow-hidden" style={lane}>
-                  {ticks(length, 8 * zoom).map((t) => (
+                  {ticks(length, zoom === 1 ? 4 : 8 * zoom).map((t) => (
                     <span
                       key={t}
                       className="absolute top-1 border-l pl-1 whitespace-nowrap"
