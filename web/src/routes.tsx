@@ -215,6 +215,7 @@ const settings = createRoute({
 const providers = createRoute({
   getParentRoute: () => inside,
   path: "/providers",
+  validateSearch: texts("provider", "usable"),
   component: lazyRouteComponent(
     patient(() => import("./pages/providers")),
     "Providers",

@@ -66,7 +66,7 @@ export function List<T>({ query, label, head, columns, row, id, empty, height = 
   const before = drawn[0]?.start ?? 0;
   const after = rows.getTotalSize() - (drawn.at(-1)?.end ?? 0);
   return (
-    <div ref={port} className="max-h-full overflow-auto rounded-lg border bg-card">
+    <div ref={port} className="relative max-h-full overflow-auto rounded-lg border bg-card">
       <table className="table" aria-label={label} aria-rowcount={hasNextPage ? -1 : items.length}>
         <thead className="sticky top-0 z-10 bg-card">
           <tr>{head}</tr>

@@ -45,7 +45,7 @@ export function Card({ title, actions, className, flush, children }: CardProps) 
           {actions}
         </header>
       )}
-      <div className={flush ? "overflow-x-auto" : "p-3"}>{children}</div>
+      <div className={flush ? "relative overflow-x-auto" : "p-3"}>{children}</div>
     </section>
   );
 }
