@@ -37,7 +37,7 @@ const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 test("what changed is asked for again", async () => {
   tell("pipeline.updated", "pipeline.published", "user.created", "something.else");
   await pass(200);
-  expect(asked.sort()).toEqual(["pipelines", "users"]);
+  expect(asked.sort()).toEqual(["me", "pipelines", "users"]);
 });
 
 test("it listens to no more than it heeds", () => {

@@ -12,6 +12,8 @@ import { Ago } from "@/kit/time";
 import { AddProject } from "./deeds";
 
 export { ProjectPage } from "./project";
+export const home = "default"; // the project that is there from the start, and stays
+
 export type Project = Schemas["Project"];
 
 // Projects are those that one may see.
@@ -63,7 +65,7 @@ export function Projects() {
               <span className="line-clamp-2 max-w-prose break-words">{p.description}</span>
             </td>
             <td className="max-sm:hidden">
-              <Ago at={p.created_at} />
+              {Date.parse(p.created_at) > 0 ? <Ago at={p.created_at} /> : "from the start"}
             </td>
           </>
         )}

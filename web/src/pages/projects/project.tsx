@@ -7,6 +7,7 @@ import { useMay } from "@/api/me";
 import { Button, lookOf } from "@/kit/button";
 import { Fault, Loading } from "@/kit/note";
 import { Page } from "@/kit/page";
+import { home } from ".";
 import { DeleteProject, EditProject } from "./deeds";
 import { Members } from "./members";
 
@@ -43,7 +44,7 @@ export function ProjectPage() {
                 <Pencil aria-hidden size={14} /> Change
               </Button>
             )}
-            {may("projects.create") && (
+            {may("projects.create") && id !== home && (
               <Button look="danger" onClick={() => setDeed("delete")}>
                 Delete
               </Button>
