@@ -10,7 +10,7 @@ async function fill(v: Visitor, fields: Record<string, string>): Promise<void> {
 test("the printed link sets the service up", async ({ start, come }) => {
   const s = await start({ fresh: true });
   await expect.poll(() => s.said.join("\n")).toContain("open http");
-  const link = /open (http\S+#\S+),/.exec(s.said.join("\n"))?.[1] ?? "";
+  const link = /open (http\S+#\S+)/.exec(s.said.join("\n"))?.[1] ?? "";
   const v = await come(s.url);
   await v.page.goto(link);
   await fill(v, { "E-mail": admin, Name: "Ada", Password: password });

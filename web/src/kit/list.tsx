@@ -1,6 +1,6 @@
 import type { InfiniteData, UseInfiniteQueryResult } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { Fragment, type KeyboardEvent, type ReactNode, useEffect, useRef } from "react";
+import { type KeyboardEvent, type ReactNode, useEffect, useRef } from "react";
 import { Button } from "./button";
 import { Fault, Loading } from "./note";
 
@@ -106,11 +106,15 @@ function Gap({ columns, height }: { columns: number; height: number }) {
   );
 }
 
-// Cells are the heads of columns.
+// Cells are the heads of columns; one of what needs no name is empty.
 export function Cells({ of }: { of: string[] }) {
-  return of.map((name) => (
-    <Fragment key={name}>
-      <th scope="col">{name}</th>
-    </Fragment>
-  ));
+  return of.map((name) =>
+    name === "" ? (
+      <td key={name} />
+    ) : (
+      <th key={name} scope="col">
+        {name}
+      </th>
+    ),
+  );
 }

@@ -66,7 +66,7 @@ export function Code({ value, onChange, extensions, label, id, describedBy, clas
     };
   }, []);
   useEffect(() => {
-    const attributes: Record<string, string> = {};
+    const attributes: Record<string, string> = { tabindex: "0" }; // what is only read is scrolled by keys, too
     if (label) attributes["aria-label"] = label;
     if (id) attributes.id = id;
     if (describedBy) attributes["aria-describedby"] = describedBy;
