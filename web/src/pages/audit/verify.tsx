@@ -53,7 +53,7 @@ function Result({ report: r }: { report: Report }) {
           : `The trail is not as it was written: ${faults.length >= most ? `${most} faults or more` : plural(faults.length, "fault")}.`}
       </p>
       {!well && (
-        <ul aria-label="Faults" className="max-h-60 overflow-y-auto rounded-md border">
+        <ul aria-label="Faults" className="rounded-md border">
           {faults.map((f) => (
             <li key={`${f.seal} ${f.entry} ${f.problem}`} className="border-b px-3 py-1.5 last:border-b-0">
               <span className="text-soft">

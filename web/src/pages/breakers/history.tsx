@@ -29,7 +29,7 @@ export function History({ name, onClose }: { name: string; onClose: () => void }
         <Empty title="It never was open">Its calls succeed, or fail too seldom to be kept from being made.</Empty>
       )}
       {changes && changes.length > 0 && (
-        <ol aria-label="History" className="max-h-96 overflow-y-auto rounded-md border">
+        <ol aria-label="History" className="rounded-md border">
           {changes.map((c) => (
             <li key={c.id} className="flex flex-wrap items-baseline gap-x-3 gap-y-1 border-b px-3 py-2 last:border-b-0">
               <Condition of={c.open ? "open" : "closed"} />
