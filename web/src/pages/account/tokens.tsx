@@ -65,11 +65,14 @@ export function Tokens() {
         <List
           query={query}
           label="API tokens"
-          columns={all ? 6 : 5}
+          columns={all ? 5 : 4}
           height={61}
           head={
             <>
-              <Cells of={["For", ...(all ? ["User"] : []), "Scopes", "Expires", "Used"]} />
+              <Cells of={["For", ...(all ? ["User"] : []), "Scopes"]} />
+              <th scope="col" className="max-sm:hidden">
+                Expires
+              </th>
               <th scope="col">
                 <span className="sr-only">What to do</span>
               </th>
@@ -128,7 +131,10 @@ function Row({ token, whose, revoke }: RowProps) {
       <td>
         <span className="font-medium break-words">{token.name}</span>
         <span className="block text-soft">
-          made <Ago at={token.created_at} />
+          made <Ago at={token.created_at} />, used {token.used_at ? <Ago at={token.used_at} /> : "never"}
+        </span>
+        <span className="block text-soft sm:hidden">
+          expires <Expires at={token.expires_at} />
         </span>
       </td>
       {whose && <td className="break-all">{token.user === me.user.id ? "you" : whose}</td>}
@@ -141,10 +147,9 @@ function Row({ token, whose, revoke }: RowProps) {
           ))}
         </span>
       </td>
-      <td>
+      <td className="max-sm:hidden">
         <Expires at={token.expires_at} />
       </td>
-      <td>{token.used_at ? <Ago at={token.used_at} /> : <span className="text-soft">never</span>}</td>
       <td className="text-right">
         {(token.user === me.user.id || may("users.write")) && (
           <Button small aria-label={`Take back the token for ${token.name}`} onClick={revoke}>
@@ -161,11 +166,7 @@ function Expires({ at }: { at: string | null }) {
   const now = useNow();
   if (!at) return <span className="text-soft">never</span>;
   if (Date.parse(at) <= now) return <Badge tone="bad">expired</Badge>;
-  return (
-    <time dateTime={at} className="whitespace-nowrap">
-      {date(at)}
-    </time>
-  );
+  return <time dateTime={at}>{date(at)}</time>;
 }
 
 function Revoke({ token, onClose }: { token: Token; onClose: () => void }) {
