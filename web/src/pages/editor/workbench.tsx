@@ -29,7 +29,7 @@ type Small = Side | "canvas";
 export default function Workbench({ checking, noComments }: WorkbenchProps) {
   const { editing, faults } = useEditor();
   const { model, selected, select, text, edit } = editing;
-  const [side, setSide] = useState<Side>("yaml");
+  const [side, setSide] = useState<Side>("form");
   const [small, setSmall] = useState<Small>("canvas");
   const [marked, setMarked] = useState<ReadonlySet<string>>(new Set());
   const [asked, setAsked] = useState<{ at?: Point; near?: Omit<Edge, "to"> }>();
@@ -62,12 +62,24 @@ export default function Workbench({ checking, noComments }: WorkbenchProps) {
       });
       if (done) {
         select([id]);
+        added.current = id;
+        setSide("form");
         setShown({ node: id });
       }
       setAsked(undefined);
     },
     [edit, model, select, selected],
   );
+
+  // What was added has the focus: the next key is for it.
+  const added = useRef<string>(undefined);
+  useEffect(() => {
+    if (!added.current) return;
+    root.current
+      ?.querySelector<HTMLElement>(`.react-flow__node[data-id="${added.current}"]`)
+      ?.focus({ preventScroll: true });
+    added.current = undefined;
+  });
 
   const openPalette = useCallback(() => {
     const input = root.current?.querySelector<HTMLInputElement>("[data-palette]");
@@ -143,6 +155,7 @@ export default function Workbench({ checking, noComments }: WorkbenchProps) {
         label="View"
         of={[
           ["canvas", "Graph"],
+          ["form", "Form"],
           ["yaml", "YAML"],
         ]}
         value={small}
@@ -188,7 +201,10 @@ export default function Workbench({ checking, noComments }: WorkbenchProps) {
               <Tabs
                 className="border-b max-md:hidden"
                 label="Beside the graph"
-                of={[["yaml", "YAML"]]}
+                of={[
+                  ["form", "Form"],
+                  ["yaml", "YAML"],
+                ]}
                 value={side}
                 onChange={setSide}
               />

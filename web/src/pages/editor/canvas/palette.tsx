@@ -22,7 +22,10 @@ export function Palette({ onAdd, autoFocus, className }: PaletteProps) {
       <Command.Item
         key={what}
         value={`${label} ${about}`}
-        onSelect={() => onAdd(what)}
+        onSelect={() => {
+          setSought("");
+          onAdd(what);
+        }}
         draggable
         onDragStart={(e) => e.dataTransfer.setData(dragType, what)}
         title={about}

@@ -133,7 +133,6 @@ function ArrayField({ schema, value, path, onChange, problem, title, hint, label
       {hint && <p className="text-xs text-soft">{hint}</p>}
       {problem(path) && <p className="text-xs text-bad">{problem(path)}</p>}
       {list.map((item, i) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: items have nothing but their place
         <div key={i} className="flex items-end gap-2">
           <div className="min-w-0 flex-1">
             <SchemaField
