@@ -33,6 +33,7 @@ interface OpenedProps {
 
 const tabs = [
   { tab: "graph", label: "Editor" },
+  { tab: "versions", label: "Versions" },
   { tab: "runs", label: "Runs" },
 ];
 

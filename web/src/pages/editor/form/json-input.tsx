@@ -3,11 +3,11 @@ import { Field } from "@/kit/field";
 import { Loading } from "@/kit/note";
 import { nameOf, useField } from "./context";
 import type { InputProps } from "./inputs";
-import { same } from "./values";
+import { format, parse, same } from "./values";
 
 const JsonText = lazy(() => import("../code/json"));
 
-const json = (value: unknown): string => (value === undefined ? "" : JSON.stringify(value, null, 2));
+const json = (value: unknown): string => (value === undefined ? "" : format(value, 2));
 
 // JsonInput is for a value that is used as it is. What is no JSON yet is not
 // written into the definition.
@@ -25,7 +25,7 @@ export function JsonInput({ path, label, hint, value }: InputProps) {
   const change = (next: string) => {
     setText(next);
     try {
-      last.current = next.trim() === "" ? undefined : JSON.parse(next);
+      last.current = next.trim() === "" ? undefined : parse(next);
       setBad(false);
     } catch {
       setBad(true);

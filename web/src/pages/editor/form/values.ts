@@ -1,8 +1,19 @@
 // How values of a definition are written into inputs and read from them.
 
+// Whole numbers that a double does not hold keep their digits, both ways.
+const digits = (_: string, value: unknown, at?: { source?: string }): unknown =>
+  typeof value === "number" && at?.source && /^-?\d{16,}$/.test(at.source) ? BigInt(at.source) : value;
+
+export const parse = (text: string): unknown => JSON.parse(text, digits);
+
+export function format(value: unknown, space?: number): string {
+  const marked = JSON.stringify(value, (_, v) => (typeof v === "bigint" ? `\u0000${v}` : v), space);
+  return marked.replace(/"\\u0000(-?\d+)"/g, "$1");
+}
+
 const parsed = (text: string): { value: unknown } | undefined => {
   try {
-    return { value: JSON.parse(text) };
+    return { value: parse(text) };
   } catch {
     return undefined;
   }
@@ -12,17 +23,14 @@ const parsed = (text: string): { value: unknown } | undefined => {
 // as something else, and all other values as JSON.
 export function written(value: unknown, text: boolean): string {
   if (value === undefined || value === null) return value === null ? "null" : "";
-  if (typeof value === "string") return text || !parsed(value) ? value : JSON.stringify(value);
-  if (typeof value === "bigint") return String(value);
-  const line = JSON.stringify(value);
-  return line.length > 60 ? JSON.stringify(value, null, 2) : line;
+  if (typeof value === "string") return text || !parsed(value) ? value : format(value);
+  const line = format(value);
+  return line.length > 60 ? format(value, 2) : line;
 }
 
 // typed is what was typed as a value. Text alone is taken as text.
 export function typed(source: string, text: boolean): unknown {
   if (text) return source;
-  // A whole number that a double does not hold stays what it is.
-  if (/^-?\d{16,}$/.test(source.trim())) return BigInt(source.trim());
   const json = parsed(source);
   return json ? json.value : source;
 }

@@ -56,9 +56,7 @@ test("the output sees all nodes", () => {
 
 test("nothing is offered outside of expressions and within quotes", () => {
   expect(labels("in", { node: "told" }, true)).toBeUndefined();
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: that is how templates are written
   expect(labels("a ${{ input.| }} b", { node: "told" }, true)?.[0]).toBe("file");
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: that is how templates are written
   expect(labels("${{ input.file }} in", { node: "told" }, true)).toBeUndefined();
   expect(labels("input.file == 'in", { node: "told" })).toBeUndefined();
 });
