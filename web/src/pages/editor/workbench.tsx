@@ -29,7 +29,9 @@ type Small = Side | "canvas";
 export default function Workbench({ checking, noComments }: WorkbenchProps) {
   const { editing, faults } = useEditor();
   const { model, selected, select, text, edit } = editing;
-  const [side, setSide] = useState<Side>("form");
+  const [wanted, setSide] = useState<Side>();
+  // The text is shown until a node is chosen, and then its form, unless somebody says otherwise.
+  const side = wanted ?? (selected.size > 0 ? "form" : "yaml");
   const [small, setSmall] = useState<Small>("canvas");
   const [marked, setMarked] = useState<ReadonlySet<string>>(new Set());
   const [asked, setAsked] = useState<{ at?: Point; near?: Omit<Edge, "to"> }>();
@@ -71,13 +73,11 @@ export default function Workbench({ checking, noComments }: WorkbenchProps) {
     [edit, model, select, selected],
   );
 
-  // What was added has the focus: the next key is for it.
+  // What was added has the focus once it is drawn: the next key is for it.
   const added = useRef<string>(undefined);
   useEffect(() => {
     if (!added.current) return;
-    root.current
-      ?.querySelector<HTMLElement>(`.react-flow__node[data-id="${added.current}"]`)
-      ?.focus({ preventScroll: true });
+    focusNode(root.current, added.current, 20);
     added.current = undefined;
   });
 
@@ -107,6 +107,7 @@ export default function Workbench({ checking, noComments }: WorkbenchProps) {
     (at: number) => {
       const doc = editing.doc;
       const inside = model.nodes.findLast((n) => whereIs(doc, text, `nodes.${n.id}`).from <= at);
+      setSide("yaml");
       if (inside) select([inside.id]);
     },
     [editing.doc, model, select, text],
@@ -225,6 +226,12 @@ export default function Workbench({ checking, noComments }: WorkbenchProps) {
       </Dialog>
     </div>
   );
+}
+
+function focusNode(root: HTMLElement | null, id: string, frames: number): void {
+  const node = root?.querySelector<HTMLElement>(`.react-flow__node[data-id="${id}"]`);
+  if (node) node.focus({ preventScroll: true });
+  else if (frames > 0) requestAnimationFrame(() => focusNode(root, id, frames - 1));
 }
 
 function Nothing({ onAdd, readOnly }: { onAdd: (kind: string) => void; readOnly: boolean }) {

@@ -19,6 +19,7 @@ const colours = EditorView.theme({
     background: "var(--sunken)",
     color: "var(--soft)",
     border: "none",
+    "&:before, &:after": { content: '"…"' },
   },
 });
 
@@ -36,7 +37,7 @@ export default function Diff({ from, to }: DiffProps) {
           lineNumbers(),
           EditorView.lineWrapping,
           EditorState.readOnly.of(true),
-          EditorView.contentAttributes.of({ "aria-label": "What changed, as YAML" }),
+          EditorView.contentAttributes.of({ "aria-label": "What changed, as YAML", tabindex: "0" }),
           unifiedMergeView({
             original: from,
             mergeControls: false,
