@@ -44,7 +44,7 @@ export function Fault({ error, retry, className }: FaultProps) {
         </ul>
       )}
       <div className="mt-1 flex items-center gap-3 text-xs">
-        {p.details.request_id && (
+        {p.details.request_id && p.status >= 500 && (
           <span>
             Request <code>{p.details.request_id}</code>: the service's log has the cause under it.
           </span>

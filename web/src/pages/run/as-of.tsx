@@ -14,7 +14,7 @@ export function useAsOf(): number {
 // Lasted is how long something took, or had taken by the time that one looks at.
 export function Lasted({ from, to }: { from: number | undefined; to: number | undefined }) {
   if (from === undefined) return <>–</>;
-  return to === undefined ? <SoFar from={from} /> : <>{span(to - from)}</>;
+  return to === undefined ? <SoFar from={from} /> : span(to - from);
 }
 
 function SoFar({ from }: { from: number }) {
